@@ -294,6 +294,9 @@ impl<T: Avro> Avro for Box<T> {
     }
 }
 
+/// Room for so much is made at once where an array says how many items it has: who lies about that is given no more.
+const RESERVED_BYTES: usize = 16 << 10;
+
 impl<T: Avro> Avro for Vec<T> {
     #[inline]
     fn put(&self, out: &mut Vec<u8>) {
@@ -316,6 +319,10 @@ impl<T: Avro> Avro for Vec<T> {
             }
             if count as u64 > cursor.rest.len() as u64 {
                 return Err(Malformed("array claims more items than there are bytes"));
+            }
+            // Most arrays are one block of one or two items, which are large: the first growth would make room for four.
+            if items.is_empty() {
+                items.reserve_exact((count as usize).min(RESERVED_BYTES / size_of::<T>().max(1)));
             }
             for _ in 0..count {
                 items.push(T::take(cursor)?);

@@ -209,7 +209,7 @@ fn every_fault_is_done() {
 }
 
 /// The protocol broken in one place each (PROTOCOL.md section 6), and the runs that find it out.
-const MUTANTS: [(&str, Draw); 49] = [
+const MUTANTS: [(&str, Draw); 50] = [
     ("no_claim_check", Plan::random),
     ("no_number_check", Plan::random),
     ("number_gap_accepted", Plan::random),
@@ -230,6 +230,7 @@ const MUTANTS: [(&str, Draw); 49] = [
     ("checkpoint_without_outbox", Plan::random),
     ("late_effects_not_stored", Plan::random),
     ("late_effects_not_sent", Plan::random),
+    ("late_row_not_held", Plan::random),
     ("checkpoint_offset_one_low", Plan::random),
     ("unreleased_forgotten_on_reclaim", Plan::random),
     ("timer_before_unread_reply", Plan::random),

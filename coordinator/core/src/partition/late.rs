@@ -9,21 +9,39 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Quarantined, SagaEvent, ValueRelease};
+use ringmaster_schemas::journal::{Head, Quarantined, SagaEvent, ValueRelease};
 use ringmaster_schemas::state::Saga;
 
 use super::law;
 use super::replica::Replica;
+use crate::saga::takes_row;
 
 /// Effects, by what causes them.
 #[derive(Debug)]
 pub(super) enum Unmade {
-    /// A change of a saga, with the row that it led to: later changes do not touch it.
-    Saga(Arc<Saga>, Vec<SagaEvent>),
+    /// A change of a saga.
+    Saga(Changed),
     /// A record that was put aside.
     Quarantined(Quarantined),
     /// A value that was given to nobody.
     Returned(ValueRelease),
+}
+
+/// Events of a saga, with what their effects are made of beside them.
+#[derive(Debug)]
+pub(super) struct Changed {
+    id: Arc<str>,
+    head: Head,
+    /// The row that they led to, if an effect is made of more than its head. Whoever holds a row makes its next change copy it.
+    row: Option<Arc<Saga>>,
+    events: Vec<SagaEvent>,
+}
+
+impl Changed {
+    /// Of events that led to this row.
+    pub(super) fn new(row: &Arc<Saga>, events: Vec<SagaEvent>) -> Changed {
+        Changed { id: row.id.clone(), head: row.head.clone(), row: takes_row(row, &events).then(|| row.clone()), events }
+    }
 }
 
 /// What the outbox is looked at for.
@@ -75,7 +93,9 @@ impl Replica {
             let mut effects = Vec::new();
             for one in &unmade {
                 match one {
-                    Unmade::Saga(saga, events) => self.effects_of(saga, events, at, &mut effects),
+                    Unmade::Saga(Changed { id, head, row, events }) => {
+                        self.effects_of((id, head, row.as_deref()), events, at, &mut effects);
+                    }
                     Unmade::Quarantined(quarantined) => effects.push(self.quarantine_effect(quarantined)),
                     Unmade::Returned(release) => effects.push(self.return_effect(release)),
                 }

@@ -20,7 +20,7 @@ use ringmaster_schemas::state::{Checkpoint, Digest, Index, Saga};
 
 use super::ahead::{Move, Pending};
 use super::fence::{Fence, Verdict, identity_of};
-use super::late::{LateEffects, LookedAt, Unmade};
+use super::late::{Changed, LateEffects, LookedAt, Unmade};
 use super::marks::{self, Marks};
 use super::outbox::Outbox;
 use super::table::Table;
@@ -228,17 +228,20 @@ impl Replica {
             match change {
                 Change::Saga(change) => {
                     let slot = self.table.find_or_insert(&change.saga, rows).map_err(Untaken::Store)?;
-                    let mut saga = self.living(slot).cloned();
                     for event in &change.events {
                         if let SagaEvent::Started { head, .. } = event {
                             self.note_version(head);
                         }
-                        apply(&change.saga, &mut saga, event, at).map_err(|illegal| Untaken::Wrong(illegal.to_string()))?;
                     }
+                    let expired = self.expired;
+                    let saga = self.table.change(slot, |row| {
+                        // It starts anew where nobody remembers it.
+                        row.take_if(|saga| !is_remembered(saga, expired));
+                        change.events.iter().try_for_each(|event| apply(&change.saga, row, event, at))
+                    });
+                    let saga = saga.map_err(|illegal| Untaken::Wrong(illegal.to_string()))?;
                     let empty = || Untaken::Wrong(format!("a change of {} holds no event", change.saga));
-                    let saga = saga.ok_or_else(empty)?;
-                    unmade.push(Unmade::Saga(saga.clone(), change.events));
-                    self.table.set(slot, saga);
+                    unmade.push(Unmade::Saga(Changed::new(saga.ok_or_else(empty)?, change.events)));
                 }
                 Change::Quarantined(quarantined) => unmade.push(Unmade::Quarantined(quarantined)),
                 Change::ValueReturned(release) => unmade.push(Unmade::Returned(release)),
@@ -307,8 +310,14 @@ impl Replica {
         self.outbox.push(offset, std::mem::take(&mut pending.effects))
     }
 
-    /// Appends what these events of a saga cause to be sent, in a turn at this time.
-    pub(super) fn effects_of(&mut self, saga: &Saga, events: &[SagaEvent], at: Millis, out: &mut Vec<Effect>) {
+    /// Appends what these events of a saga cause to be sent, in a turn at this time. Its row is needed where [`takes_row`] says so.
+    pub(super) fn effects_of(
+        &mut self,
+        (id, head, row): (&str, &Head, Option<&Saga>),
+        events: &[SagaEvent],
+        at: Millis,
+        out: &mut Vec<Effect>,
+    ) {
         let topics = &mut self.command_topics;
         let mut topic_of = |command: &str| -> Arc<str> {
             if let Some(topic) = topics.get(command) {
@@ -319,12 +328,13 @@ impl Replica {
             topic
         };
         let (reply_topic, partition) = (&*self.settings.reply_topic, self.settings.number);
-        let sender = Sender { id: &saga.id, head: &saga.head, at, reply_topic, partition };
+        let sender = Sender { id, head, at, reply_topic, partition };
         for event in events {
-            effects(sender, event, order_of(saga, event), &mut topic_of, &mut self.scratch, out);
+            let order = row.and_then(|row| order_of(row, event));
+            effects(sender, event, order, &mut topic_of, &mut self.scratch, out);
         }
-        if saga.mailbox().is_some() {
-            events.iter().for_each(|event| brought(sender, saga, event, out));
+        if let Some(value) = row.filter(|row| row.mailbox().is_some()) {
+            events.iter().for_each(|event| brought(sender, value, event, out));
         }
     }
 

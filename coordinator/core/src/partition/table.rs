@@ -151,19 +151,35 @@ impl Table {
 
     /// Sets what is true.
     pub(super) fn set(&mut self, slot: Slot, saga: Arc<Saga>) {
+        let Ok(_) = self.change(slot, |row| {
+            *row = Some(saga);
+            Ok::<_, std::convert::Infallible>(())
+        });
+    }
+
+    /// Changes what is true where it lies; what it is then. Behind an error it is neither what it was nor what it was to be.
+    pub(super) fn change<E>(
+        &mut self,
+        slot: Slot,
+        change: impl FnOnce(&mut Option<Arc<Saga>>) -> Result<(), E>,
+    ) -> Result<Option<&Arc<Saga>>, E> {
         let row = &mut self.rows[slot as usize];
         // Whatever is stuck or parked was counted when it became so, or in the store.
-        let held = |saga: &Saga| if saga.held_since.is_some() { (saga.stuck(), saga.parked()) } else { (false, false) };
-        let (was_stuck, was_parked) = row.saga.as_ref().map_or((false, false), |before| held(before));
-        let (is_stuck, is_parked) = held(&saga);
+        let held = |saga: &Option<Arc<Saga>>| match saga {
+            Some(saga) if saga.held_since.is_some() => (saga.stuck(), saga.parked()),
+            Some(_) | None => (false, false),
+        };
+        let (was_stuck, was_parked) = held(&row.saga);
+        let changed = change(&mut row.saga);
+        let (is_stuck, is_parked) = held(&row.saga);
         self.stuck = self.stuck + usize::from(is_stuck) - usize::from(was_stuck);
         self.parked = self.parked + usize::from(is_parked) - usize::from(was_parked);
-        row.saga = Some(saga);
         if !row.dirty {
             row.dirty = true;
             self.dirty.push(slot);
         }
         self.measure(slot);
+        changed.map(|()| self.rows[slot as usize].saga.as_ref())
     }
 
     fn measure(&mut self, slot: Slot) {

@@ -116,7 +116,7 @@ impl Owner {
                     let (slot, saga) = rows.next().expect("a turn has a row for each change of a saga");
                     count(&change.saga, &change.events, is_alone, cx);
                     let before = effects.len();
-                    self.replica.effects_of(&saga, &change.events, at, &mut effects);
+                    self.replica.effects_of((&saga.id, &saga.head, Some(&saga)), &change.events, at, &mut effects);
                     self.note_asked(&effects[before..], at, cx);
                     if !self.ahead.breakers.is_empty() {
                         self.drains.note_parked(&saga, &change.events);

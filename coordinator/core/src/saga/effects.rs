@@ -40,6 +40,14 @@ pub fn order_of<'a>(saga: &'a Saga, event: &SagaEvent) -> Option<&'a Order> {
     }
 }
 
+/// True if what these events cause to be sent is made of the row that they led to: an order that is sent again, events that a value's
+/// row brings.
+pub fn takes_row(row: &Saga, events: &[SagaEvent]) -> bool {
+    let is_value_or_asks_again =
+        row.mailbox().is_some() || events.iter().any(|event| matches!(event, SagaEvent::CommandRepeated { .. }));
+    is_value_or_asks_again && !mutated("late_row_not_held")
+}
+
 /// Appends what an event causes to be sent, in order. `order` is what [`order_of`] says. Topic names come from `topic_of` (a
 /// command's participant), so that they are made once; `scratch` is any text, used again and again.
 pub fn effects(

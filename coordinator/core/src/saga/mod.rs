@@ -44,7 +44,7 @@ pub use acts::{Act, ActInput, state_token};
 pub use apply::{IllegalEvent, apply};
 pub use decide::{Above, Basis, Decided, decide};
 pub use effect::Effect;
-pub use effects::{Sender, brought, effects, order_of, returned, value_effects};
+pub use effects::{Sender, brought, effects, order_of, returned, takes_row, value_effects};
 pub use family::{Family, Moved, Room, play};
 pub use mailbox::{LEFT_KEPT_MS, LEFT_MAX, PASSED_MAX, SEEN_MAX, ValueInput, decide_value, goes_back};
 pub use parking::Breakers;

@@ -353,6 +353,7 @@ fn a_crash_at_any_moment_loses_no_claim_and_no_event() {
     }
     without("claim_not_sent", || assert!(plays(99, 0, true).0.is_empty()));
     without("matched_event_not_routed", || assert!(plays(99, 0, true).0.is_empty()));
+    without("late_row_not_held", || assert!((0..12).any(|moment| plays(moment, 1, false).0.is_empty())));
 }
 
 /// A letter that nobody waits for any more, or of nobody that is known, changes nothing.
