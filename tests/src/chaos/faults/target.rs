@@ -43,13 +43,14 @@ impl Target {
         loop {
             let mut chosen = None;
             stage.wait("there is something to be hit", |stage| {
-                chosen = choose(stage, random);
+                // What it owned when it was chosen may be gone when it is asked again: nothing flows in no partitions.
+                let target = choose(stage, random).map(|target| (target, target.partitions(stage)));
+                chosen = target.filter(|(_, partitions)| !partitions.is_empty());
                 chosen.is_some()
             })?;
-            let target = chosen.expect("it was waited for");
-            let partitions = target.partitions(stage);
+            let (target, partitions) = chosen.expect("it was waited for");
             stage.wait_flow(&partitions)?;
-            if !partitions.is_empty() && target.partitions(stage) == partitions {
+            if target.partitions(stage) == partitions {
                 return Ok((target, partitions));
             }
         }
