@@ -67,6 +67,13 @@ fn families() {
     assert!(given.is_some() || missing.is_empty(), "never happened: {missing:?}");
 }
 
+/// A wait that is stuck has its value until a person acts on it: whoever helps only another one, which waits for that value, never ends.
+#[test]
+fn a_seed_in_which_one_wait_has_what_another_waits_for() {
+    let failed = families::run(60_081_940, 16).err().map(|failure| failure.laws);
+    assert_eq!(failed, None);
+}
+
 /// What is broken about items, sub-sagas and values, and the law that finds it out.
 #[cfg(feature = "faults")]
 pub(crate) const ITEM_MUTANTS: [(&str, &str); 33] = [

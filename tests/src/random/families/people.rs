@@ -99,7 +99,9 @@ impl World<'_> {
 
     /// In a calm world people see to what is stuck: they ask again, or say how it ended; false if nothing is.
     pub(super) fn help(&mut self) -> bool {
-        let Some((id, place)) = self.stuck().into_iter().next() else { return false };
+        // One after the other: what one waits for another may have.
+        let stuck = self.stuck();
+        let Some((id, place)) = stuck.get(self.helped as usize % stuck.len().max(1)).cloned() else { return false };
         self.helped += 1;
         if self.helped == HELPED_MAX {
             self.cancel();
