@@ -38,7 +38,7 @@ const UNREACHABLE: i32 = Exit::Unreachable as i32;
 const SERVICE_UNREACHABLE: i32 = 6;
 /// It ends with it where its store fails.
 const STORE_FAILED: i32 = Exit::Store as i32;
-/// A coordinator, or a service, says so once it has found all that it needs: behind that there is no excuse but damage.
+/// A coordinator, or a service, says so once it has found all that it needs: whoever is asked to end behind that does so in order.
 const HAS_BEGUN: [&str; 2] = ["started instance=", "serving service="];
 /// SIGTERM came before it listened to it.
 const UNHEARD: i32 = -libc::SIGTERM;
@@ -336,16 +336,17 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Ends a service in order; what it said last.
-    pub(super) fn end_service(&mut self, name: &'static str) -> Result<String, Halt> {
+    /// Ends a service in order; what it said last, or none if it had done nothing yet.
+    pub(super) fn end_service(&mut self, name: &'static str) -> Result<Option<String>, Halt> {
         let mut process = self.world.take_service(name);
         process.ask_to_end();
         let code = self.wait_code(name, &mut process)?;
         let has_done_nothing = code == SERVICE_UNREACHABLE || code == UNHEARD && !has_begun(&process);
-        if !has_done_nothing {
-            ended_well(code, name, &process)?;
+        if has_done_nothing {
+            return Ok(None);
         }
-        Ok(process.said_last())
+        ended_well(code, name, &process)?;
+        Ok(Some(process.said_last()))
     }
 
     fn wait_code(&mut self, name: &str, process: &mut Process) -> Result<i32, Halt> {

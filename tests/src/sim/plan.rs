@@ -39,7 +39,7 @@ pub enum Incident {
     CrashInFlush,
     /// A coordinator dies, and its data directory is lost.
     LoseStore,
-    /// A coordinator dies, and the broker loses the newest records of one journal partition.
+    /// A coordinator dies, and the broker loses so many of the newest records of each partition of the journal.
     LoseTail(usize),
     /// Whoever claims next stands still for so long when its claim is acknowledged, and the broker loses the claim; another coordinator is
     /// started after so long.
@@ -302,8 +302,10 @@ impl Plan {
         plan.checkpoint_every_ms = rng.i64(20..200);
         plan.flush_every_ms = 50;
         let at = rng.i64(500..1_900);
-        plan.incidents = vec![(at, Incident::LoseTail(rng.usize(1..4)))];
-        if rng.bool() {
+        let (few, crashes, many) = (rng.usize(1..4), rng.bool(), rng.usize(4..30));
+        let count = if rng.u8(..4) == 0 { many } else { few };
+        plan.incidents = vec![(at, Incident::LoseTail(count))];
+        if crashes {
             plan.incidents.push((at + 10, Incident::CrashAt("claim_appended_unacked", 0)));
         }
         plan

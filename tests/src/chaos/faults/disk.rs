@@ -29,7 +29,7 @@ pub(super) fn full(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, Halt
     let data = stage.end_coordinator(seat)?;
     let disk = Disk::mount(&data, FREE_BYTES)?;
     stage.start(seat);
-    let this = |stage: &Stage<'_>, _: &mut Rng| (!target.partitions(stage).is_empty()).then_some(target);
+    let this = |_: &Stage<'_>, _: &mut Rng| Some(target);
     let (_, partitions) = Target::aim(stage, random, this)?;
     let before = stage.seats[seat].starts;
     stage.hit()?;

@@ -139,7 +139,8 @@ impl World {
         }
     }
 
-    /// The broker forgets what it had acknowledged, while nobody is connected.
+    /// The broker forgets what it had acknowledged: so many of the newest records of each partition. Whoever runs is not connected, and has
+    /// become no owner in the turn that it is in: it could not know of it.
     fn lose_tail(&mut self, count: usize) {
         self.tail_lost = true;
         self.truths.borrow_mut().clear();
@@ -176,8 +177,8 @@ impl World {
     }
 }
 
-/// Whoever claims next stands still, and the broker forgets its claim. The group says that another one is to have the partition so late
-/// that it has read by then what stands there instead.
+/// Whoever claims next stands still, and the broker forgets its claim, which is in the only partition. The group may say that another one
+/// is to have it so late that it has read by then what stands there instead.
 fn lose_next_claim(sim: Sim, for_ms: Millis, replace_after_ms: Millis) {
     let point = "claim_acked_unreplayed";
     let stands_still = move || {
