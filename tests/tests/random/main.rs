@@ -42,6 +42,12 @@ fn a_switch_that_the_laws_judged_by_what_came_behind_it() {
     all_hold(39_054_133..39_054_134);
 }
 
+/// A person tries an approval again that is stuck, whose condition reads another branch: that has moved on, and it is not asked once more.
+#[test]
+fn a_condition_that_is_not_asked_when_a_person_tries_again() {
+    all_hold(60_087_430..60_087_431);
+}
+
 /// An undo of what was found late is out when its saga ends, and is refused behind that: what is told then reads the start.
 #[test]
 fn a_seed_in_which_an_ended_row_had_forgotten_what_is_told() {

@@ -85,8 +85,11 @@ pub(in crate::random) fn way(known: &Known<'_>, before: Option<&Saga>, happened:
     };
     let name = known.name(node);
     let mut going = Going { known, entries: &before.entries, seen: known.seen(before, false) };
-    // What is entered again is not asked for its condition.
-    let again = before.entries.iter().any(|entry| entry.node == node && entry.reaction().is_some());
+    // What is entered again is not asked for its condition: by its reaction, or since a person tries again what is stuck.
+    let scope = known.definition.nodes[usize::from(node)].scope;
+    let since = before.entries.iter().rposition(|entry| entry.node == scope).unwrap_or(0);
+    let was_entered = |(place, entry): (usize, &Entry)| entry.node == node && (entry.reaction().is_some() || place >= since);
+    let again = before.entries.iter().enumerate().any(was_entered);
     let fits = match going.reached(&known.plan.steps, name) {
         Some(Ok(reached)) if skipped => reached == Reached::NotItself || is_pivot(known.plan, name) && reached != Reached::Yes,
         Some(Ok(reached)) => reached == Reached::Yes || (again && reached == Reached::NotItself),
