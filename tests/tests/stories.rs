@@ -52,7 +52,7 @@ fn first_difference(told: &str, played: &str) -> String {
 
 /// Ways to break decide, apply and effects; each must be noticed by at least one story.
 #[cfg(feature = "faults")]
-const MUTANTS: [&str; 95] = [
+const MUTANTS: [&str; 96] = [
     "act_on_what_moved_on",
     "alternative_pivot_not_passing",
     "answer_remembers_no_event",
@@ -132,6 +132,7 @@ const MUTANTS: [&str; 95] = [
     "stuck_not_told",
     "stuck_told_again",
     "stuck_told_under_one_id",
+    "taken_forgotten_where_done",
     "undo_a_refused_step",
     "undo_has_its_own_first_time",
     "undo_has_the_body_of_its_do",

@@ -48,6 +48,12 @@ fn a_condition_that_is_not_asked_when_a_person_tries_again() {
     all_hold(60_087_430..60_087_431);
 }
 
+/// A person gives an approval that an early event had refused: that is not for the wait behind it.
+#[test]
+fn an_event_that_refused_what_a_person_gave_is_taken() {
+    all_hold(60_161_010..60_161_011);
+}
+
 /// An undo of what was found late is out when its saga ends, and is refused behind that: what is told then reads the start.
 #[test]
 fn a_seed_in_which_an_ended_row_had_forgotten_what_is_told() {

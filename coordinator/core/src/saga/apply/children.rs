@@ -37,14 +37,22 @@ pub(super) fn rows(entry: &mut Entry) -> Option<&mut Children> {
     }
 }
 
-/// It is done after all: of what is known beside that only the rows below are still of use. What they have undone is not undone again.
+/// It is done after all: of what is known beside that only the rows below are still of use, and the event that had refused it, which may
+/// come again. What rows below have undone is not undone again.
 pub(super) fn keep_only(entry: &mut Entry) {
-    let rows = entry.children().filter(|_| !mutated("rows_forgotten_where_done")).map(|rows| Arc::new(rows.clone()));
+    let kept = match entry.detail() {
+        Some(Detail::Children { rows }) if !mutated("rows_forgotten_where_done") => {
+            let mut rows = rows.clone();
+            let undone = rows.recalls;
+            Arc::make_mut(&mut rows).undoes &= !undone;
+            Some(Detail::Children { rows })
+        }
+        Some(Detail::Taken { source }) if !mutated("taken_forgotten_where_done") => Some(Detail::Taken { source: source.clone() }),
+        _ => None,
+    };
     entry.more = None;
-    if let Some(mut rows) = rows {
-        let undone = rows.recalls;
-        Arc::make_mut(&mut rows).undoes &= !undone;
-        more(entry).course.get_or_insert_default().detail = Detail::Children { rows };
+    if let Some(detail) = kept {
+        more(entry).course.get_or_insert_default().detail = detail;
     }
 }
 
