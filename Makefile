@@ -21,9 +21,9 @@ demo: setup rocksdb ## 1,000 orders through coordinator and services, in one pro
 test: setup rocksdb kafka-libs python ## all tests, the live ones on a real Kafka broker included (SEED=n repeats a run of the simulator, or of a random definition)
 	@scripts/test.sh
 
-soak-sim: setup rocksdb ## random definitions, or the protocol, under everything that can go wrong; exits 1 if anything does not hold (N=1000000|PROTOCOL=n SEED=n RESULTS=file)
+soak-sim: setup rocksdb ## random definitions, or the protocol, under everything that can go wrong; exits 1 if anything does not hold (N=1000000 SAGAS=16|PROTOCOL=n SEED=n RESULTS=file)
 	$(CARGO) build --locked --workspace --bin soak-sim
-	"$${CARGO_TARGET_DIR:-target}"/debug/soak-sim $(if $(PROTOCOL),--protocol $(PROTOCOL),--definitions $(or $(N),1000000)) \
+	"$${CARGO_TARGET_DIR:-target}"/debug/soak-sim $(if $(PROTOCOL),--protocol $(PROTOCOL),--definitions $(or $(N),1000000) $(if $(SAGAS),--sagas $(SAGAS))) \
 		$(if $(SEED),--seed $(SEED)) $(if $(RESULTS),--results '$(RESULTS)')
 
 chaos: setup rocksdb kafka-libs ## real processes on real brokers under load, one fault after the other; exits 1 if anything is lost or doubled (MINUTES=10 SEED=n ROUNDS=n FAULTS=class,class BROKERS=1|3 COORDINATORS=1|2|3 RATE=n RANDOM_RATE=n ANSWER_AFTER_MS=n PER_ROUND=n TOGETHER=share RESULTS=file JSON=1)

@@ -31,6 +31,11 @@ impl Shared {
         cursor.blob().expect("it was read when it was made")
     }
 
+    /// True if both hold the same bytes in the same place: that they are equal is known without looking.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0.ptr(), other.0.ptr())
+    }
+
     /// What it takes in memory: count, mark, length, bytes.
     pub(crate) fn held_bytes(&self) -> usize {
         (3 * WORD + self.0.slice.len()).next_multiple_of(WORD)

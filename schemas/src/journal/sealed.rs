@@ -238,6 +238,11 @@ impl Order {
         self.0.tail()
     }
 
+    /// True if both are one and the same, so that nothing of them need be compared.
+    pub(crate) fn is(&self, other: &Order) -> bool {
+        self.0.is(&other.0)
+    }
+
     pub(crate) fn put_without_body(&self, out: &mut Vec<u8>) {
         self.0.put_without_tail(out);
     }

@@ -302,9 +302,11 @@ impl Entry {
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
         let small = |entry: &Entry| (entry.node, entry.attempt, entry.round, entry.work, entry.waits, entry.since, entry.due_at);
-        let order = |entry: &Entry| entry.order.as_ref().map(|order| (order.fields().first_time, order.fields().until));
+        let order = |entry: &Entry| entry.order.as_ref().map(Order::fields).map(|order| (order.first_time, order.until));
+        let is_shared = self.order.as_ref().zip(other.order.as_ref()).is_some_and(|(mine, other)| mine.is(other));
         small(self) == small(other)
-            && (self.name(), self.body(), order(self)) == (other.name(), other.body(), order(other))
+            && (is_shared && self.bare == other.bare
+                || (self.name(), self.body(), order(self)) == (other.name(), other.body(), order(other)))
             && (&self.result, &self.more) == (&other.result, &other.more)
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::Parser;
-use ringmaster_tests::soak::{Mode, Options, Played, append, read, run, table};
+use ringmaster_tests::soak::{MOST_SAGAS, Mode, Options, Played, SAGAS, append, read, run, table};
 
 /// Nothing was violated.
 const FINE: u8 = 0;
@@ -24,6 +24,7 @@ const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 const EXAMPLES: &str = "Examples:
   soak-sim --definitions 1000000
+  soak-sim --definitions 1000000 --sagas 100    (a hundred sagas on each, not 16)
   soak-sim --protocol 100000 --seed 5000000
   soak-sim --protocol 1 --seed 5000123          (that seed once more: each has its plan)
   soak-sim --protocol 100000 --results all.jsonl; soak-sim --protocol 100000 --seed 100000 --results all.jsonl
@@ -50,6 +51,9 @@ struct Arguments {
     /// The first seed; the others follow it.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// So many sagas on each definition, under other faults each. More of them cost less each, since a definition is compiled once.
+    #[arg(long, value_name = "N", conflicts_with = "protocol", default_value_t = SAGAS, value_parser = clap::value_parser!(u64).range(1..=MOST_SAGAS))]
+    sagas: u64,
     /// So many threads; as many as there are cores by default.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_024))]
     threads: Option<u64>,
@@ -99,13 +103,14 @@ fn soak(arguments: &Arguments) -> Result<u8, String> {
     std::panic::set_hook(Box::new(|_| {}));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = arguments.threads.map_or(cores, |threads| threads as usize);
-    let options = Options { mode, first: arguments.seed, count, threads, tell_every: TOLD_EVERY };
+    let options = Options { mode, first: arguments.seed, count, sagas: arguments.sagas, threads, tell_every: TOLD_EVERY };
     let (played, violation) = run(options, &stop, &|so_far| tell(so_far, count));
     played.counts.iter().for_each(|(what, count)| println!("{count:>12} {what}"));
     tell(&played, count);
     if let Some(violation) = &violation {
         println!("violated by seed {}: {}\n\n{}", violation.seed, violation.what, violation.story);
-        println!("again: soak-sim --{mode} 1 --seed {}", violation.seed);
+        let sagas = if arguments.sagas == SAGAS { String::new() } else { format!(" --sagas {}", arguments.sagas) };
+        println!("again: soak-sim --{mode} 1 --seed {}{sagas}", violation.seed);
     }
     if let Some(file) = &arguments.results {
         append(file, &played)?;

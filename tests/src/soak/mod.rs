@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-pub use play::Mode;
+pub use play::{MOST_SAGAS, Mode, SAGAS};
 pub use results::{Played, append, read, table};
 
 /// How many times something happened, by name; `sagas` is among them.
@@ -40,6 +40,8 @@ pub struct Options {
     pub first: u64,
     /// How many.
     pub count: u64,
+    /// Sagas on each definition, at most [`MOST_SAGAS`].
+    pub sagas: u64,
     /// On so many threads.
     pub threads: usize,
     /// It tells where it is this often.
@@ -80,7 +82,7 @@ impl Soak<'_> {
             if number >= self.options.count {
                 break;
             }
-            match self.options.mode.play(self.options.first + number) {
+            match self.options.mode.play(self.options.first + number, self.options.sagas) {
                 Ok(one) => add(&mut mine, &one),
                 Err(violation) => {
                     self.end.store(true, Ordering::Relaxed);
@@ -133,7 +135,7 @@ mod tests {
     use super::*;
 
     fn options(mode: Mode, count: u64) -> Options {
-        Options { mode, first: 40, count, threads: 2, tell_every: Duration::ZERO }
+        Options { mode, first: 40, count, sagas: SAGAS, threads: 2, tell_every: Duration::ZERO }
     }
 
     #[test]
@@ -145,10 +147,16 @@ mod tests {
             });
             assert!(violation.is_none(), "{violation:?}");
             assert_eq!((played.from, played.to, told.into_inner()), (40, 40 + count, count));
-            let one_by_one: u64 = (40..40 + count).map(|seed| mode.play(seed).expect("it holds")["sagas"]).sum();
+            let one_by_one: u64 = (40..40 + count).map(|seed| mode.play(seed, SAGAS).expect("it holds")["sagas"]).sum();
             assert_eq!(played.sagas, one_by_one);
             assert!(played.sagas >= least, "{mode}: {} sagas", played.sagas);
         }
+    }
+
+    #[test]
+    fn as_many_sagas_are_played_on_a_definition_as_are_asked_for() {
+        let sagas = |sagas| Mode::Definitions.play(41, sagas).expect("it holds")["sagas"];
+        assert_eq!([sagas(1), sagas(SAGAS), sagas(50)], [1, SAGAS, 50]);
     }
 
     #[test]

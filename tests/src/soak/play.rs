@@ -4,8 +4,11 @@ use super::{Counts, Violation};
 use crate::random::{self, families};
 use crate::sim::{self, Plan};
 
-/// Sagas that are played on each definition: to compile one takes as long as to play four.
-const SAGAS: u64 = 16;
+/// Sagas that are played on each definition where nobody says how many: to compile one takes as long as to play seven of them.
+pub const SAGAS: u64 = 16;
+
+/// The most of them: seeds of a family's sagas follow its own by so many.
+pub const MOST_SAGAS: u64 = 1_000;
 
 /// Every so many seeds a definition with items, sub-sagas and values is played, too.
 const FAMILY_EVERY: u64 = 4;
@@ -30,19 +33,19 @@ impl std::fmt::Display for Mode {
 }
 
 impl Mode {
-    /// Plays one seed.
-    pub fn play(self, seed: u64) -> Result<Counts, Violation> {
+    /// Plays one seed: of a definition so many sagas, of which the first are the same however many they are.
+    pub fn play(self, seed: u64, sagas: u64) -> Result<Counts, Violation> {
         match self {
-            Mode::Definitions => definitions(seed),
+            Mode::Definitions => definitions(seed, sagas),
             Mode::Protocol => protocol(seed),
         }
     }
 }
 
-fn definitions(seed: u64) -> Result<Counts, Violation> {
-    let played = random::run_many(seed, SAGAS, true).and_then(|mut one| {
+fn definitions(seed: u64, sagas: u64) -> Result<Counts, Violation> {
+    let played = random::run_many(seed, sagas, true).and_then(|mut one| {
         if seed.is_multiple_of(FAMILY_EVERY) {
-            one.add(&families::run(seed, SAGAS)?);
+            one.add(&families::run(seed, sagas)?);
         }
         Ok(one)
     });
