@@ -52,7 +52,7 @@ fn first_difference(told: &str, played: &str) -> String {
 
 /// Ways to break decide, apply and effects; each must be noticed by at least one story.
 #[cfg(feature = "faults")]
-const MUTANTS: [&str; 96] = [
+const MUTANTS: [&str; 97] = [
     "act_on_what_moved_on",
     "alternative_pivot_not_passing",
     "answer_remembers_no_event",
@@ -109,6 +109,7 @@ const MUTANTS: [&str; 96] = [
     "paused_lets_go",
     "paused_starts_next",
     "pivot_undone_on_a_guess",
+    "postponed_begins_in_the_next_round",
     "postponed_begins_in_what_is_over",
     "postponed_forgotten",
     "reaction_in_undoing_scope",

@@ -47,7 +47,11 @@ pub(super) enum Branch {
         list: u16,
     },
     /// What was postponed while the saga was paused.
-    Resumed(Next),
+    Resumed {
+        next: Next,
+        /// What it lies in, as of then.
+        scope: Scope,
+    },
 }
 
 impl Draft<'_> {
@@ -193,7 +197,7 @@ impl Draft<'_> {
     fn branch(&mut self, branch: &Branch) -> Way {
         let (place, list) = match branch {
             Branch::Of { place, list } => (*place, *list),
-            Branch::Resumed(next) => return self.resumed(next),
+            Branch::Resumed { next, scope } => return self.resumed(next, *scope),
         };
         let is_open = self.entry(place).work == Work::Open && self.halted(place).is_none();
         if is_open || mutated("branch_starts_in_undoing_parallel") { Way::Into(list) } else { Way::Rest }

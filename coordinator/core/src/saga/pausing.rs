@@ -11,18 +11,18 @@ use super::Rejection;
 use super::acts::{ActInput, not_possible};
 use super::decide::{Above, Draft};
 use super::flow::{Branch, Way};
-use super::scope::halted;
+use super::scope::{Scope, halted};
 use crate::definition::{Definition, ROOT};
 use crate::faults::mutated;
 
 /// What begins when a paused saga is resumed, in order: not what lies in something that is undone since, or over.
 pub fn postponed<'s>(definition: &'s Definition, saga: &'s Saga) -> impl Iterator<Item = Next> + 's {
     let all = saga.paused().map_or(&[][..], |paused| &paused.postponed);
-    all.iter().filter(|next| is_to_come(definition, saga, next.node)).cloned()
+    all.iter().filter(|next| to_come_in(definition, saga, next.node).is_some()).cloned()
 }
 
-/// True if what was postponed may still begin: it lies in something that goes forward.
-fn is_to_come(definition: &Definition, saga: &Saga, node: u16) -> bool {
+/// What a node that was postponed lies in, if it may still begin: that goes forward.
+fn to_come_in(definition: &Definition, saga: &Saga, node: u16) -> Option<Scope> {
     let scope = definition.nodes[usize::from(node)].scope;
     // In the row of an item nothing is around its body.
     let outermost = match definition.list_of(&saga.id) {
@@ -30,13 +30,11 @@ fn is_to_come(definition: &Definition, saga: &Saga, node: u16) -> bool {
         list => definition.nodes[usize::from(list)].parent,
     };
     if node == ROOT || scope == outermost {
-        return saga.status == Status::Running;
+        return (saga.status == Status::Running).then_some(Scope::Root);
     }
-    let newest = saga.entries.iter().rposition(|entry| entry.node == scope);
-    newest.is_some_and(|place| {
-        let is_open = saga.entries[place].work == Work::Open && halted(definition, saga, place as Place).is_none();
-        is_open || mutated("postponed_begins_in_what_is_over")
-    })
+    let place = saga.entries.iter().rposition(|entry| entry.node == scope)?;
+    let is_open = saga.entries[place].work == Work::Open && halted(definition, saga, place as Place).is_none();
+    (is_open || mutated("postponed_begins_in_what_is_over")).then_some(Scope::At(place as Place))
 }
 
 /// The nearest row above that a person paused.
@@ -80,17 +78,24 @@ impl Draft<'_> {
     pub(super) fn is_to_begin_in(&self, number: u16) -> bool {
         let nodes = number + 1..self.definition.nodes[usize::from(number)].end;
         let resumed = self.branches.iter().filter_map(|branch| match branch {
-            Branch::Resumed(next) if is_to_come(self.definition, self.saga(), next.node) => Some(next.node),
-            Branch::Resumed(_) | Branch::Of { .. } => None,
+            Branch::Resumed { next, scope } if self.is_to_come(next, *scope) => Some(next.node),
+            Branch::Resumed { .. } | Branch::Of { .. } => None,
         });
         let mut all = resumed.chain(postponed(self.definition, self.saga()).map(|next| next.node));
         all.any(|node| nodes.contains(&node)) && !mutated("join_forgets_postponed")
     }
 
-    /// What was postponed begins, unless what it lies in is over.
-    pub(super) fn resumed(&self, next: &Next) -> Way {
+    /// True if what was postponed lies in what it did when the saga was resumed. What began before it in that turn may have ended that:
+    /// what has begun again since has begun without it.
+    fn is_to_come(&self, next: &Next, scope: Scope) -> bool {
+        let now = to_come_in(self.definition, self.saga(), next.node);
+        now == Some(scope) || now.is_some() && mutated("postponed_begins_in_the_next_round")
+    }
+
+    /// What was postponed begins, unless what it lay in is over.
+    pub(super) fn resumed(&self, next: &Next, scope: Scope) -> Way {
         match next {
-            _ if !is_to_come(self.definition, self.saga(), next.node) => Way::Rest,
+            _ if !self.is_to_come(next, scope) => Way::Rest,
             Next { node: ROOT, .. } => Way::Ended(self.root),
             Next { node, again: true } => Way::Again(*node),
             Next { node, again: false } => Way::Enter(*node),
@@ -158,8 +163,8 @@ impl Draft<'_> {
 
     /// What was withheld is asked again, and what was postponed begins.
     fn goes_on_again(&mut self) {
-        let postponed = self.saga().paused().map_or(&[][..], |paused| &paused.postponed);
-        let mut begin: Vec<Branch> = postponed.iter().cloned().map(Branch::Resumed).collect();
+        let lies_in = |next: Next| Some(Branch::Resumed { scope: to_come_in(self.definition, self.saga(), next.node)?, next });
+        let mut begin: Vec<Branch> = postponed(self.definition, self.saga()).filter_map(lies_in).collect();
         // The first is taken first.
         begin.reverse();
         self.happen(SagaEvent::Resumed {});
