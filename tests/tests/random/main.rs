@@ -4,7 +4,7 @@
 
 use std::io::Write as _;
 
-use ringmaster_tests::random::{Report, definition, run};
+use ringmaster_tests::random::{Report, SAGAS, definition, run, run_many};
 
 mod families;
 #[cfg(feature = "faults")]
@@ -13,12 +13,12 @@ mod mutants;
 /// Seeds that are repeated each time; they take about 3 ms each.
 const FIXED_SEEDS: u64 = 1_500;
 
-/// Plays these seeds; every failure is told with how to repeat it.
-fn all_hold(seeds: std::ops::Range<u64>) -> Report {
+/// Plays these seeds, so many sagas on each; every failure is told with how to repeat it.
+fn all_hold_with(sagas: u64, seeds: std::ops::Range<u64>) -> Report {
     let mut report = Report::default();
     let mut failed = Vec::new();
     for seed in seeds {
-        match run(seed, failed.is_empty()) {
+        match run_many(seed, sagas, failed.is_empty()) {
             Ok(one) => report.add(&one),
             Err(failure) => {
                 println!("{}\n", failure.story);
@@ -28,6 +28,22 @@ fn all_hold(seeds: std::ops::Range<u64>) -> Report {
     }
     assert!(failed.is_empty(), "laws do not hold, see above: {failed:?}");
     report
+}
+
+fn all_hold(seeds: std::ops::Range<u64>) -> Report {
+    all_hold_with(SAGAS, seeds)
+}
+
+/// What was postponed in two branches begins as the saga is resumed: one ends the round, and the other's belongs to that.
+#[test]
+fn what_was_postponed_in_a_round_that_is_over_does_not_begin_in_the_next() {
+    all_hold_with(53, 100_006_069..100_006_070);
+}
+
+/// A step that is skipped in its second round has an entry of the first, with a reaction that is not of this round.
+#[test]
+fn a_step_that_the_laws_looked_for_in_an_earlier_round() {
+    all_hold_with(70, 100_036_887..100_036_888);
 }
 
 /// A scope that is skipped in its second round has an entry of the first: what lies in that was not come to.

@@ -115,7 +115,7 @@ pub(in crate::random) fn whole_way(known: &Known<'_>, history: &[Happened]) -> O
     for happened in history {
         match &happened.event {
             SagaEvent::Skipped { node, .. } => _ = skipped.insert(known.name(*node)),
-            SagaEvent::Entered { node, .. } => _ = skipped.remove(known.name(*node)),
+            SagaEvent::Entered { node, .. } | SagaEvent::CommandIssued { node, .. } => _ = skipped.remove(known.name(*node)),
             _ => {}
         }
     }
@@ -159,7 +159,7 @@ impl Way<'_> {
             if leaves_a_trace && !went {
                 missed.push(&node.name);
             }
-            let was_skipped = node.is_scope() && went && self.skipped.contains(&*node.name);
+            let was_skipped = went && self.skipped.contains(&*node.name);
             if was_skipped || (entry.is_none() && (leaves_a_trace || went)) {
                 continue;
             }
