@@ -212,6 +212,11 @@ impl Order {
         self.0.fields().text().expect("it was read when it was made")
     }
 
+    /// True if this is its [`step`](Order::step): as bytes, which need not be looked at for text.
+    pub fn is_of(&self, step: &str) -> bool {
+        self.0.fields().blob().is_ok_and(|name| name == step.as_bytes())
+    }
+
     /// What is asked: `payment.Charge`.
     pub fn command(&self) -> &str {
         let mut cursor = self.0.fields();

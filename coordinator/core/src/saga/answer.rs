@@ -14,7 +14,7 @@ use crate::faults::mutated;
 
 impl Draft<'_> {
     pub(super) fn reply(&mut self, reply: &ReplyInput) -> Result<(), Rejection> {
-        let asked = |entry: &Entry| entry.order.as_ref().is_some_and(|order| order.step() == &*reply.step);
+        let asked = |entry: &Entry| entry.order.as_ref().is_some_and(|order| order.is_of(&reply.step));
         let Some(place) = self.saga().entries.iter().position(asked) else {
             return Err(Rejection::new(Reason::NeverAsked, format!("step '{}' was never asked", reply.step)));
         };

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ringmaster_schemas::codec::{Cursor, put_long};
+/// Bytes of a header's name or value take so many bytes to say how many they are, seven bits each: being ASCII, all headers together are
+/// one text, which is looked at once.
+const LENGTH: usize = 3;
 
 /// A record for others; it leaves only behind the confirmed journal record that caused it. Key, value and headers lie in one piece.
 #[derive(Clone, PartialEq, Eq)]
@@ -29,7 +31,9 @@ impl Effect {
     /// Adds a header, whose value is these parts one behind the other.
     pub fn add_header(&mut self, name: &str, value: &[&str]) {
         for text in [&[name][..], value] {
-            put_long(&mut self.bytes, text.iter().map(|part| part.len()).sum::<usize>() as i64);
+            let length: usize = text.iter().map(|part| part.len()).sum();
+            assert!(length >> (7 * LENGTH) == 0, "a record is below a megabyte");
+            self.bytes.extend((0..LENGTH).map(|place| (length >> (7 * place)) as u8 & 0x7f));
             text.iter().for_each(|part| self.bytes.extend_from_slice(part.as_bytes()));
         }
     }
@@ -51,16 +55,17 @@ impl Effect {
 
     /// Name and value of its headers; commands have none.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        let mut cursor = Cursor::new(&self.bytes[self.headers_at as usize..]);
-        std::iter::from_fn(move || {
-            let more = !cursor.rest.is_empty();
-            more.then(|| (text(&mut cursor), text(&mut cursor)))
-        })
+        let mut rest = std::str::from_utf8(&self.bytes[self.headers_at as usize..]).expect("it was written as text");
+        std::iter::from_fn(move || (!rest.is_empty()).then(|| (take_text(&mut rest), take_text(&mut rest))))
     }
 }
 
-fn text<'a>(cursor: &mut Cursor<'a>) -> &'a str {
-    cursor.text().expect("it was written as text")
+fn take_text<'a>(rest: &mut &'a str) -> &'a str {
+    let (length, behind) = rest.split_at(LENGTH);
+    let length = length.bytes().rev().fold(0, |length, byte| length << 7 | usize::from(byte));
+    let (text, behind) = behind.split_at(length);
+    *rest = behind;
+    text
 }
 
 impl fmt::Debug for Effect {
@@ -81,8 +86,10 @@ mod tests {
         assert_eq!((effect.key(), effect.value(), effect.headers().count()), (&b"key"[..], &b"value"[..], 0));
         effect.add_header("name", &["a", "", "b"]);
         effect.add_header("", &[]);
+        let long = "\u{e4}".repeat(200_000);
+        effect.add_header("long", &[&long, "\u{1f3aa}"]);
         let headers: Vec<_> = effect.headers().collect();
-        assert_eq!(headers, [("name", "ab"), ("", "")]);
+        assert_eq!(headers, [("name", "ab"), ("", ""), ("long", &*(long.clone() + "\u{1f3aa}"))]);
         assert_eq!((effect.key(), effect.value()), (&b"key"[..], &b"value"[..]));
         let empty = Effect::new("t".into(), b"", 0, |_| {});
         assert_eq!((empty.key(), empty.value(), empty.headers().count()), (&b""[..], &b""[..], 0));
