@@ -87,6 +87,9 @@ pub struct Message<'a> {
     pub headers: &'a [(&'a str, &'a str)],
 }
 
+/// A poll is as full by so many bytes of a record as by one event more.
+pub const BYTES_AN_EVENT: usize = 8 << 10;
+
 /// A record that was read.
 #[derive(Clone, Copy)]
 pub struct Record<'a> {
@@ -102,6 +105,14 @@ pub struct Record<'a> {
     pub value: Option<&'a [u8]>,
     /// Its headers; none if it has none.
     pub headers: Option<&'a dyn Headers>,
+}
+
+impl Record<'_> {
+    /// What it counts for in a poll: large ones are more work each, and nothing else is done meanwhile.
+    pub(crate) fn weight(&self) -> usize {
+        let bytes = self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len);
+        1 + bytes / BYTES_AN_EVENT
+    }
 }
 
 /// The headers of a record.
@@ -299,7 +310,7 @@ pub trait Bus {
     fn commit(&mut self, group: &str, next: &[(TopicPartition, i64)]);
 
     /// Visits what has happened, up to a bounded number of events; waits at most this long if nothing has. Returns the number of
-    /// events visited.
+    /// events visited, of which a large record counts for several: for one more each [`BYTES_AN_EVENT`].
     fn poll(&mut self, wait_max: Duration, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize;
 
     /// Ends a waiting [`Bus::poll`] from another thread.

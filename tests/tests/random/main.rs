@@ -46,6 +46,12 @@ fn a_step_that_the_laws_looked_for_in_an_earlier_round() {
     all_hold_with(70, 100_036_887..100_036_888);
 }
 
+/// A step that stands for an earlier one gives its result behind a switch that reads it, and that went through an empty arm.
+#[test]
+fn an_empty_arm_that_the_laws_judged_by_what_came_behind_it() {
+    all_hold_with(100, 100_115_325..100_115_326);
+}
+
 /// A scope that is skipped in its second round has an entry of the first: what lies in that was not come to.
 #[test]
 fn a_seed_that_the_laws_misread() {

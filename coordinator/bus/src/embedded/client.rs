@@ -95,7 +95,7 @@ impl EmbeddedBus {
             let reader = &mut self.readers[at];
             if !reader.paused {
                 let was_there = reader.is_there();
-                count += reader.visit(PARTITION_EVENTS_MAX.min(EVENTS_MAX - count), visit);
+                count += reader.visit(PARTITION_EVENTS_MAX.min(EVENTS_MAX.saturating_sub(count)), visit);
                 if was_there != reader.is_there() {
                     // It may have been made again before this was seen, and nothing new says so.
                     self.generation = 0;

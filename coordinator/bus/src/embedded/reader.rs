@@ -193,8 +193,9 @@ impl Reader {
             if offset >= self.position {
                 let headers = (record.headers.count > 0).then_some(&record.headers as &dyn Headers);
                 let (key, value) = (record.key, Some(record.value));
-                visit(BusEvent::Record(Record { at: self.at, offset, timestamp: header.timestamp, key, value, headers }));
-                count += 1;
+                let record = Record { at: self.at, offset, timestamp: header.timestamp, key, value, headers };
+                count += record.weight();
+                visit(BusEvent::Record(record));
             }
             offset += 1;
         }

@@ -123,15 +123,10 @@ pub(super) fn visit_record(
     }
     let headers = record.headers();
     let headers = headers.as_ref().map(|headers| headers as &dyn Headers);
-    visit(BusEvent::Record(Record {
-        at,
-        offset,
-        timestamp: record.timestamp(),
-        key: record.key(),
-        value: record.value(),
-        headers,
-    }));
-    1
+    let (timestamp, key, value) = (record.timestamp(), record.key(), record.value());
+    let record = Record { at, offset, timestamp, key, value, headers };
+    visit(BusEvent::Record(record));
+    record.weight()
 }
 
 /// Nothing is visited of topics that are others than they must be.

@@ -102,7 +102,7 @@ impl Heard {
             visited += 1;
             self.note(event);
         });
-        assert_eq!(said, visited, "a poll says how many events it visited");
+        assert!(said >= visited, "a poll says how many events it visited, of which large ones count for several");
         said
     }
 }

@@ -38,7 +38,7 @@ pub trait Rig {
 
 /// Runs everything.
 pub fn run_all(rig: &(dyn Rig + Sync)) {
-    let cases: [(&str, fn(&dyn Rig)); 28] = [
+    let cases: [(&str, fn(&dyn Rig)); 29] = [
         // The longest first.
         ("unknown_topic_is_refused_and_unreadable", unknown_topic_is_refused_and_unreadable),
         ("any_seek_is_exact", any_seek_is_exact),
@@ -48,6 +48,7 @@ pub fn run_all(rig: &(dyn Rig + Sync)) {
         ("reads_from_an_offset_and_seeks", reads_from_an_offset_and_seeks),
         ("pause_loses_nothing", pause_loses_nothing),
         ("a_full_poll_is_full", a_full_poll_is_full),
+        ("large_records_fill_a_poll", large_records_fill_a_poll),
         ("any_pauses_lose_and_repeat_nothing", any_pauses_lose_and_repeat_nothing),
         ("stopped_is_silent", stopped_is_silent),
         ("caught_up_comes_at_the_end", caught_up_comes_at_the_end),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringmaster_bus::TopicPartition;
+use ringmaster_bus::{BYTES_AN_EVENT, Message, TopicPartition};
 
 use super::Rig;
 use super::heard::{Heard, fill, fill_while, now, numbers, send, topic};
@@ -58,6 +58,36 @@ pub fn pause_loses_nothing(rig: &dyn Rig) {
     let of = |which: TopicPartition| heard.records.iter().filter(move |read| read.at == which).map(|read| read.offset);
     assert!(of(at[0]).eq(0..60), "once each, in order: {:?}", of(at[0]).collect::<Vec<_>>());
     assert!(of(at[1]).eq((0..50).chain(30..50)));
+}
+
+/// A poll is as much work for few large records as for many small ones: all that lies there is not visited at once.
+pub fn large_records_fill_a_poll(rig: &dyn Rig) {
+    const BYTES: usize = 200_000;
+    let mut bus = rig.client();
+    let Some(full) = bus.full_poll() else { return };
+    let at = topic(&mut *bus, "large", 2, &[("max.message.bytes", "1000000")]);
+    let each = full * BYTES_AN_EVENT / BYTES + 20;
+    let sender = bus.open_sender().expect("a sender");
+    let value = vec![b'x'; BYTES];
+    let mut heard = Heard::default();
+    for at in &at {
+        for tag in 0..each as u64 {
+            let to = Message { to: *at, key: None, value: &value, headers: &[] };
+            while bus.send(sender, to, tag).is_err() {
+                heard.poll(&mut *bus, Duration::from_millis(10));
+            }
+        }
+    }
+    heard.until(&mut *bus, "all acknowledged", |heard| heard.acknowledged.len() == 2 * each);
+    at.iter().for_each(|at| bus.read(*at, 0));
+    let (mut read, mut most) = (0, 0);
+    while read < 2 * each {
+        let before = heard.records.len();
+        heard.poll(&mut *bus, Duration::from_millis(50));
+        most = most.max(heard.records.len() - before);
+        read = heard.records.len();
+    }
+    assert!(most <= 2 * (full * BYTES_AN_EVENT / BYTES + 1), "{most} of {each} a partition at once");
 }
 
 /// Seeks to and fro while batches are under way: what comes after a seek is what is there, from there on, without a gap.

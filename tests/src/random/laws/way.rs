@@ -102,13 +102,7 @@ pub(in crate::random) fn way(known: &Known<'_>, before: Option<&Saga>, happened:
 /// L18: when all is done, what was reached is what was written.
 pub(in crate::random) fn whole_way(known: &Known<'_>, history: &[Happened]) -> Option<String> {
     let last = history.last().filter(|last| matches!(last.event, SagaEvent::Completed { .. }))?;
-    let went = history.iter().enumerate().filter_map(|(number, happened)| match &happened.event {
-        SagaEvent::CommandIssued { node, .. }
-        | SagaEvent::Emitted { node, .. }
-        | SagaEvent::Entered { node, .. }
-        | SagaEvent::Skipped { node, .. } => Some((known.name(*node), number)),
-        _ => None,
-    });
+    let went = history.iter().enumerate().filter_map(|(number, happened)| Some((known.name(node_of(&happened.event)?), number)));
     // The row of an ended saga holds no results any more.
     let row = &history.iter().nth_back(1)?.behind;
     let mut skipped = BTreeSet::new();
@@ -126,6 +120,17 @@ pub(in crate::random) fn whole_way(known: &Known<'_>, history: &[Happened]) -> O
     }
     (!missed.is_empty() || last.behind.passed != known.plan.has_pivot())
         .then(|| format!("L18: it never came to {missed:?}, or passed is wrong: {}", last.behind.passed))
+}
+
+/// What is entered, told or skipped.
+fn node_of(event: &SagaEvent) -> Option<u16> {
+    match event {
+        SagaEvent::CommandIssued { node, .. }
+        | SagaEvent::Emitted { node, .. }
+        | SagaEvent::Entered { node, .. }
+        | SagaEvent::Skipped { node, .. } => Some(*node),
+        _ => None,
+    }
 }
 
 /// The newest entry of each node, with its place.
@@ -152,7 +157,7 @@ impl Way<'_> {
 
     /// `since`: what is older is of another round.
     fn list<'p>(&self, list: &'p [Node], since: usize, missed: &mut Vec<&'p str>) -> Result<(), CannotBeComputed> {
-        for node in list.iter() {
+        for (number, node) in list.iter().enumerate() {
             let entry = self.entries.get(&node.name).map(|(_, entry)| *entry);
             let leaves_a_trace = node.is_scope() || !matches!(node.what, What::Group(_) | What::Switch(_));
             let went = self.went(node, since);
@@ -165,22 +170,29 @@ impl Way<'_> {
             }
             let done = entry.is_none_or(|entry| entry.work == Work::Done && entry.stray().is_none());
             let since = if node.is_scope() { self.went.get(&*node.name).copied().unwrap_or(since) } else { since };
-            for (part, list) in node.lists() {
+            for (part, inside) in node.lists() {
                 let goes = match part {
                     Part::Body | Part::Branch => done,
-                    Part::Arm(number) => done && self.arm(node, since)? == number,
+                    Part::Arm(arm) => done && self.arm(node, &list[number + 1..], since)? == arm,
                     Part::Reaction(number) => !done && entry.is_some_and(|entry| self.reacted_by(entry, number)),
                 };
                 if goes {
-                    self.list(list, since, missed)?;
+                    self.list(inside, since, missed)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// The arm that it went through, if something is in it; else the one that it was to go through.
-    fn arm(&self, node: &Node, since: usize) -> Result<usize, CannotBeComputed> {
+    /// When something of these was first entered, told or skipped.
+    fn first_of(&self, nodes: &[Node], since: usize) -> Option<usize> {
+        let mut all = self.history.iter().enumerate().skip(since);
+        let is_of = |name: &str| nodes.iter().flat_map(Node::all).any(|node| node.name == name);
+        all.find_map(|(number, happened)| node_of(&happened.event).filter(|node| is_of(self.known.name(*node))).map(|_| number))
+    }
+
+    /// The arm that it went through, if something is in it; else the one that it was to go through. `behind`: what comes next.
+    fn arm(&self, node: &Node, behind: &[Node], since: usize) -> Result<usize, CannotBeComputed> {
         // The pivot is passed by from another arm, too.
         let asked = |node: &Node| node.phase != Phase::Pivot || self.entries.contains_key(&node.name);
         let went = |list: &[Node]| list.iter().flat_map(Node::all).any(|node| self.went(node, since) && asked(node));
@@ -192,8 +204,9 @@ impl Way<'_> {
         let number = self.known.definition.names.find(&node.name).unwrap_or_default();
         let at = self.entries.get(&node.name).map_or(self.row.entries.len(), |(place, _)| *place);
         // What comes behind it may give its result under a name that it reads.
-        let entered = self.went.get(&*node.name).filter(|_| node.is_scope());
-        let row = entered.map_or(self.row, |number| &self.history[*number].behind);
+        let entered = self.went.get(&*node.name).copied().filter(|_| node.is_scope());
+        let at_latest = || Some(self.first_of(behind, since)?.saturating_sub(1));
+        let row = entered.or_else(at_latest).map_or(self.row, |number| &self.history[number].behind);
         chosen(node, &self.known.seen_at(row, false, number, at))
     }
 
