@@ -207,7 +207,7 @@ impl Way<'_> {
         let entered = self.went.get(&*node.name).copied().filter(|_| node.is_scope());
         let at_latest = || Some(self.first_of(behind, since)?.saturating_sub(1));
         let row = entered.or_else(at_latest).map_or(self.row, |number| &self.history[number].behind);
-        chosen(node, &self.known.seen_at(row, false, number, at))
+        chosen(node, &self.known.seen_at(row, false, number, at.min(row.entries.len())))
     }
 
     /// Whether the steps of this reaction of a node began: its number counts among those with steps.
