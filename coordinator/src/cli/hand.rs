@@ -29,7 +29,7 @@ pub(super) struct HandArguments {
     /// Who does it.
     #[arg(long, env = "USER", value_name = "NAME")]
     by: Option<String>,
-    /// Do it, if it still is about so many. Without it nothing is done, and it is said what would be.
+    /// Do it, if it still is about exactly so many. Without it nothing is done, and it is said what would be.
     #[arg(long, value_name = "COUNT", requires = "why")]
     expected: Option<usize>,
     /// One JSON object each, a line.

@@ -68,7 +68,7 @@ struct Arguments {
     /// Orders a second.
     #[arg(long, default_value_t = 150.0, value_parser = above_nothing)]
     rate: f64,
-    /// Sagas of random definitions a second, beside the orders: six definitions a round, over the whole language, whose participants refuse, fail
+    /// Sagas of random definitions a second, beside the orders: eight definitions a round, over the whole language, whose participants refuse, fail
     /// and are silent. 0 for none.
     #[arg(long, default_value_t = 20.0, value_parser = not_below_nothing)]
     random_rate: f64,
