@@ -7,8 +7,13 @@
 //! The journal is the truth. A store may lose its newest batches at a crash, never part of one, and never an older batch while it
 //! keeps a newer one. On any doubt it is moved aside and built again from the journal.
 
+#![cfg_attr(not(feature = "rocks"), allow(dead_code, reason = "who only fuzzes has no store"))]
+
+#[cfg(feature = "fuzz")]
+pub mod hostile;
 mod keys;
 mod large;
+#[cfg(feature = "rocks")]
 pub mod rocks;
 mod search;
 pub mod sim;

@@ -56,8 +56,13 @@ pub(crate) fn difference(change: &RowChange) -> (Option<&Searched>, Option<&Sear
 
 /// What the place of a row that expires says.
 pub(crate) fn told(places: &IndexKeys) -> Vec<u8> {
+    told_of(places.search.iter().flat_map(Searched::keys))
+}
+
+/// The same of these values.
+pub(crate) fn told_of<'k>(keys: impl IntoIterator<Item = SearchKey<'k>>) -> Vec<u8> {
     let mut told = Vec::new();
-    for by in places.search.iter().flat_map(Searched::keys) {
+    for by in keys {
         let mut key = Vec::with_capacity(64);
         put_by(&mut key, &by);
         told.extend_from_slice(&length(&key));

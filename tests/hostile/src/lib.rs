@@ -45,11 +45,12 @@ pub struct Target {
 const MEMORY_MAX: usize = 64 << 20;
 
 /// All of them.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target { name: "event", run: event::run, memory_max: MEMORY_MAX },
     Target { name: "reply", run: reply::run, memory_max: MEMORY_MAX },
     Target { name: "journal", run: journal::run, memory_max: MEMORY_MAX },
     Target { name: "state", run: state::run, memory_max: MEMORY_MAX },
+    Target { name: "store", run: ringmaster_store::hostile::read, memory_max: MEMORY_MAX },
     Target { name: "snapshot", run: snapshot::run, memory_max: MEMORY_MAX },
     Target { name: "definition", run: definition::run, memory_max: MEMORY_MAX },
     Target { name: "control", run: control::run, memory_max: MEMORY_MAX },

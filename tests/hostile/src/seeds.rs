@@ -54,6 +54,9 @@ pub fn seeds() -> Vec<Seed> {
     for (name, number, bytes) in ringmaster_bus::kafka::hostile::seeds() {
         seeds.add("kafka", format!("{name}-{number}"), &[&[number], &bytes]);
     }
+    for (name, bytes) in ringmaster_store::hostile::seeds() {
+        seeds.add("store", name, &[&bytes]);
+    }
     seeds.0
 }
 
