@@ -129,12 +129,17 @@ fn longest(moves: &[Moved], causes: &[(Way, i64)]) -> i64 {
 #[test]
 fn instances_share_the_partitions_and_take_over_from_each_other() {
     let mut world = World::new("several coordinators");
+    // In each of them two threads share what it has.
+    world.edit("ringmaster.toml", "partitions = ", "workers = 2\npartitions = ");
     let blue = world.owner("blue");
     let shop = world.shop();
     shop.order(3_000, 300.0);
     shop.wait_middle(200);
     let (green, red) = (world.owner("green"), world.owner("red"));
     wait_shared("all three have a share", &[&blue, &green, &red]);
+    for one in [&blue, &green, &red] {
+        assert!(one.process.said().contains("workers=2"), "{}", one.process.said());
+    }
     say(&format!(
         "  a partition that was handed over under load stood {} ms at most",
         moves(&world).iter().map(|moved| moved.first - moved.last).max().unwrap_or_default()
