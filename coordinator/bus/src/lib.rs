@@ -107,6 +107,13 @@ pub struct Record<'a> {
     pub headers: Option<&'a dyn Headers>,
 }
 
+impl BusEvent<'_> {
+    /// What it counts for in a poll.
+    pub(crate) fn weight(&self) -> usize {
+        if let BusEvent::Record(record) = self { record.weight() } else { 1 }
+    }
+}
+
 impl Record<'_> {
     /// What it counts for in a poll: large ones are more work each, and nothing else is done meanwhile.
     pub(crate) fn weight(&self) -> usize {

@@ -111,6 +111,8 @@ fn soak(arguments: &Arguments) -> Result<u8, String> {
         println!("violated by seed {}: {}\n\n{}", violation.seed, violation.what, violation.story);
         let sagas = if arguments.sagas == SAGAS { String::new() } else { format!(" --sagas {}", arguments.sagas) };
         println!("again: soak-sim --{mode} 1 --seed {}{sagas}", violation.seed);
+        // What the other threads had begun was played, too: a run that begins before that would not count.
+        println!("on:    soak-sim --{mode} {count} --seed {}{sagas}", played.to);
     }
     if let Some(file) = &arguments.results {
         append(file, &played)?;

@@ -123,14 +123,19 @@ pub fn run_many(seed: u64, sagas: u64, shrinks: bool) -> Result<Report, Box<Fail
             return Err(Box::new(Failure { laws: vec!["compiles".to_owned()], story }));
         }
     };
-    for _ in 0..sagas {
+    for saga in 0..sagas {
         let saga_seed = random.u64(..);
         if let Err(broken) = run::play(&plan, &known, saga_seed, &mut report) {
             let broken = if shrinks { shrink::smaller(&plan, broken) } else { broken };
-            return Err(Box::new(broken.told(seed)));
+            return Err(Box::new(broken.told(seed, saga)));
         }
     }
     Ok(report)
+}
+
+/// What repeats a saga on the definition of a seed: a test plays only the first few.
+fn repeated_by(seed: u64, saga: u64) -> String {
+    if saga < SAGAS { format!("SEED={seed} make test") } else { format!("make soak-sim N=1 SEED={seed} SAGAS={}", saga + 1) }
 }
 
 /// The text of the definition of a seed.
@@ -139,13 +144,14 @@ pub fn definition(seed: u64) -> String {
 }
 
 impl run::Broken {
-    fn told(self, seed: u64) -> Failure {
+    fn told(self, seed: u64, saga: u64) -> Failure {
         let laws = self.laws();
         let story = format!(
-            "{}\n{}\n{}\nSEED={seed} repeats it (the saga's own seed is {})",
+            "{}\n{}\n{}\n{} repeats it (the saga's own seed is {})",
             self.faults.join("\n"),
             write::text(&self.plan),
             self.story,
+            repeated_by(seed, saga),
             self.seed
         );
         Failure { laws, story }

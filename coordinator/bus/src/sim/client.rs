@@ -400,8 +400,9 @@ impl Bus for SimBus {
             self.broker.advance(next);
             found = self.find();
         }
+        let mut count = 0;
         for one in &found {
-            visit(match one {
+            let event = match one {
                 Found::Told(Told::Acknowledged(sender, tag, offset)) => {
                     BusEvent::Acknowledged { sender: *sender, tag: *tag, offset: *offset }
                 }
@@ -422,9 +423,11 @@ impl Bus for SimBus {
                 Found::Bounds(at, start, end) => BusEvent::Bounds { at: *at, start: *start, end: *end },
                 Found::OffsetAt(at, offset) => BusEvent::OffsetAt { at: *at, offset: *offset },
                 Found::Described(question, topics) => BusEvent::Described { question: *question, topics: topics.clone() },
-            });
+            };
+            count += event.weight();
+            visit(event);
         }
-        found.len()
+        count
     }
 
     fn waker(&self) -> Waker {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 /// Bytes of a header's name or value take so many bytes to say how many they are, seven bits each: being ASCII, all headers together are
 /// one text, which is looked at once.
-const LENGTH: usize = 3;
+const LENGTH: usize = 4;
 
 /// A record for others; it leaves only behind the confirmed journal record that caused it. Key, value and headers lie in one piece.
 #[derive(Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Effect {
     pub fn add_header(&mut self, name: &str, value: &[&str]) {
         for text in [&[name][..], value] {
             let length: usize = text.iter().map(|part| part.len()).sum();
-            assert!(length >> (7 * LENGTH) == 0, "a record is below a megabyte");
+            assert!(length >> (7 * LENGTH) == 0, "a row is below 64 MiB");
             self.bytes.extend((0..LENGTH).map(|place| (length >> (7 * place)) as u8 & 0x7f));
             text.iter().for_each(|part| self.bytes.extend_from_slice(part.as_bytes()));
         }

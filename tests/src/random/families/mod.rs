@@ -37,7 +37,7 @@ pub fn run(seed: u64, sagas: u64) -> Result<Report, Box<Failure>> {
             let mut again = Report::default();
             let mut told = World::telling(&known, saga_seed, &mut again);
             told.run();
-            return Err(failed(seed, &world.faults, &format!("{text}\n{}", told.story())));
+            return Err(failed(seed, &world.faults, &format!("{text}\n{}\nit is saga {saga} of its seed", told.story())));
         }
     }
     Ok(report)

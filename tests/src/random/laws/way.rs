@@ -169,8 +169,10 @@ impl Way<'_> {
                 continue;
             }
             let done = entry.is_none_or(|entry| entry.work == Work::Done && entry.stray().is_none());
-            let since = if node.is_scope() { self.went.get(&*node.name).copied().unwrap_or(since) } else { since };
+            let begun = self.went.get(&*node.name).copied().unwrap_or(since);
             for (part, inside) in node.lists() {
+                // A reaction belongs to what it reacts to, as that was entered last.
+                let since = if node.is_scope() || matches!(part, Part::Reaction(_)) { begun } else { since };
                 let goes = match part {
                     Part::Body | Part::Branch => done,
                     Part::Arm(arm) => done && self.arm(node, &list[number + 1..], since)? == arm,

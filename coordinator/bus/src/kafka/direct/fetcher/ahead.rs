@@ -181,13 +181,8 @@ impl Visits<'_> {
     }
 
     fn say(&mut self, event: BusEvent<'_>) {
+        self.count += event.weight();
         (self.visit)(event);
-        self.count += 1;
-    }
-
-    fn say_record(&mut self, record: Record<'_>) {
-        self.count += record.weight();
-        (self.visit)(BusEvent::Record(record));
     }
 }
 
@@ -297,7 +292,7 @@ impl Open {
             if part.held.take(read.offset) {
                 let headers = read.headers.as_ref().map(|headers| headers as &dyn Headers);
                 let records::Read { offset, timestamp, key, value, .. } = read;
-                visits.say_record(Record { at: part.held.at, offset, timestamp, key, value, headers });
+                visits.say(BusEvent::Record(Record { at: part.held.at, offset, timestamp, key, value, headers }));
             }
         }
         self.records.start = self.records.end - get.0.len();
