@@ -99,8 +99,10 @@ fn soak(arguments: &Arguments) -> Result<u8, String> {
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, stop.clone()).map_err(|error| format!("signals: {error}"))?;
     }
-    // A panic of what is played is told with its story.
-    std::panic::set_hook(Box::new(|_| {}));
+    // A panic of what is played is told with its story; SIM_PANICS=1 says where it was, too.
+    if std::env::var_os("SIM_PANICS").is_none() {
+        std::panic::set_hook(Box::new(|_| {}));
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = arguments.threads.map_or(cores, |threads| threads as usize);
     let options = Options { mode, first: arguments.seed, count, sagas: arguments.sagas, threads, tell_every: TOLD_EVERY };

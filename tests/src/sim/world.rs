@@ -86,6 +86,8 @@ pub struct World {
     in_turn: Vec<Actor>,
     /// What the group says that is still to be obeyed.
     orders_heard: VecDeque<(usize, Order)>,
+    /// Coordinators that are to end in good order, and were not told so yet.
+    asked_to_end: Vec<usize>,
     healing: bool,
     /// All are to end, and none is started again.
     closing: bool,
@@ -139,6 +141,7 @@ impl World {
             starts: vec![BEGIN],
             in_turn: Vec::new(),
             orders_heard: VecDeque::new(),
+            asked_to_end: Vec::new(),
             healing: false,
             closing: false,
             events: 0,

@@ -159,6 +159,12 @@ mod tests {
         assert_eq!([sagas(1), sagas(SAGAS), sagas(50)], [1, SAGAS, 50]);
     }
 
+    /// A point is reached while a coordinator is told to give up what it has.
+    #[test]
+    fn a_coordinator_may_stand_still_as_it_is_told_to_end() {
+        assert!(Mode::Protocol.play(7_100_984, SAGAS).expect("it holds")["sagas"] > 0);
+    }
+
     #[test]
     fn who_is_asked_to_stop_has_played_what_was_begun() {
         let (played, _) = run(options(Mode::Definitions, u64::MAX / 2), &AtomicBool::new(true), &|_| {});

@@ -1,5 +1,7 @@
 //! What a seed is, in each mode.
 
+use std::panic::catch_unwind;
+
 use super::{Counts, Violation};
 use crate::random::{self, families};
 use crate::sim::{self, Plan};
@@ -57,7 +59,13 @@ fn definitions(seed: u64, sagas: u64) -> Result<Counts, Violation> {
 
 fn protocol(seed: u64) -> Result<Counts, Violation> {
     let (name, plan) = Plan::nth(seed);
-    match sim::run(plan, None) {
+    // Whoever runs is caught where it panics (`sim::coordinator`); this is for what looks at it.
+    let ran = catch_unwind(|| sim::run(plan, None)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        let what = format!("panic: {}", text.unwrap_or_default());
+        Err(Box::new(sim::Failure { seed, at_ms: 0, what, notes: Vec::new() }))
+    });
+    match ran {
         Ok(report) => {
             let mut counts: Counts = report.counts().map(|(what, count)| (what.to_owned(), count)).collect();
             // Of points there are many: they are one line each way.

@@ -6,7 +6,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_store::Store;
 
 use super::{Actor, Sim, Struck, World, step};
-use crate::sim::coordinator::{self, State};
+use crate::sim::coordinator::State;
 use crate::sim::plan::Incident;
 use crate::sim::truth::INPUTS;
 
@@ -168,12 +168,20 @@ impl World {
     }
 
     pub(super) fn stop(&mut self, index: usize) {
-        let (now, clock) = (self.broker.now(), coordinator::now(&self.broker, self.ahead_ms));
+        let now = self.broker.now();
         let one = &mut self.coordinators[index];
         if one.process.is_some() && one.stopping_since.is_none() {
             one.stopping_since = Some(now);
-            one.worker().expect("it is there").hand_over_all(clock);
+            self.asked_to_end.push(index);
         }
+    }
+
+    /// Who was asked to end, and can do so.
+    pub(super) fn next_to_end(&mut self) -> Option<usize> {
+        let coordinators = &self.coordinators;
+        self.asked_to_end.retain(|index| coordinators[*index].state != State::Ended);
+        let place = self.asked_to_end.iter().position(|index| coordinators[*index].state == State::Running)?;
+        Some(self.asked_to_end.remove(place))
     }
 }
 

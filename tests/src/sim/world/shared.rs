@@ -103,9 +103,8 @@ impl World {
                 self.counted.warm_claims += u32::from(worker.partitions().any(is_warm));
                 worker.assign(Partition::new(self.setup.partition(partition)));
             }
-            Order::HandOver { partition, .. } => worker.hand_over(partition, clock),
             Order::Follow { partition, .. } => worker.follow(Partition::new(self.setup.partition(partition)), clock),
-            Order::Drop { .. } | Order::Unfollow { .. } => unreachable!("that is a turn of its own"),
+            Order::HandOver { .. } | Order::Drop { .. } | Order::Unfollow { .. } => unreachable!("that is a turn of its own"),
             Order::GiveBack(partitions) => self.group.given_back(index, &partitions, now),
         }
     }

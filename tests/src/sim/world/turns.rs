@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use ringmaster_core::faults;
 
-use ringmaster::runtime::Order;
-use ringmaster_bus::sim::SimRecord;
+use ringmaster::runtime::{Now, Order, Stop, Worker};
+use ringmaster_bus::sim::{SimBus, SimRecord};
 use ringmaster_core::partition::Partition;
 use ringmaster_schemas::journal::JournalRecord;
 
@@ -98,8 +98,17 @@ pub(super) fn turn_service(sim: &Sim, index: usize) {
     world.services[index] = Some(service);
 }
 
-/// What the group said is done, coordinator by coordinator. What is for one that stands still waits until it goes on.
+/// What the group said is done, coordinator by coordinator, and who was asked to end gives up what it has. What is for one that stands
+/// still waits until it goes on.
 pub(super) fn obey_all(sim: &Sim) {
+    loop {
+        let next = sim.borrow_mut().next_to_end();
+        let Some(index) = next else { break };
+        does(sim, index, "gives up all".to_owned(), |worker, clock| {
+            worker.hand_over_all(clock);
+            Ok(0)
+        });
+    }
     loop {
         let heard = {
             let mut world = sim.borrow_mut();
@@ -114,19 +123,31 @@ pub(super) fn obey_all(sim: &Sim) {
 }
 
 fn obey(sim: &Sim, index: usize, order: Order) {
-    let (Order::Drop { partition, .. } | Order::Unfollow { partition, .. }) = order else {
-        return sim.borrow_mut().obey(index, order);
-    };
+    let what = format!("{order:?}");
+    match order {
+        Order::Drop { partition, .. } | Order::Unfollow { partition, .. } => {
+            does(sim, index, what, |worker, clock| worker.revoke(partition, clock).map(|()| 0));
+        }
+        Order::HandOver { partition, .. } => does(sim, index, what, |worker, clock| {
+            worker.hand_over(partition, clock);
+            Ok(0)
+        }),
+        _ => sim.borrow_mut().obey(index, order),
+    }
+}
+
+/// A worker does something that may reach a point where it dies or stands still: nobody holds the world meanwhile.
+fn does(sim: &Sim, index: usize, what: String, act: impl FnOnce(&mut Worker<SimBus>, Now) -> Result<usize, Stop>) {
     let (mut process, clock) = {
         let mut world = sim.borrow_mut();
-        world.note(format!("coordinator {index}: {order:?}"));
+        world.note(format!("coordinator {index}: {what}"));
         let clock = coordinator::now(&world.broker, world.ahead_ms);
         let Some(process) = world.coordinators[index].process.take() else { return };
         world.coordinators[index].state = State::InTurn;
         world.in_turn.push(Actor::Coordinator(index));
         (process, clock)
     };
-    let turned = coordinator::caught(|| process.worker.revoke(partition, clock).map(|()| 0));
+    let turned = coordinator::caught(|| act(&mut process.worker, clock));
     let mut world = sim.borrow_mut();
     world.in_turn.pop();
     if matches!(turned, Turned::Fine(_)) {
