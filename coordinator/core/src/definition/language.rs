@@ -142,6 +142,11 @@ fn holds(holds: Holds) -> Value {
             let names = self::holds(Holds::Name);
             json!({ "type": "object", "propertyNames": names, "additionalProperties": self::holds(*of), "minProperties": least })
         }
+        Holds::Branches(of, least) => {
+            // No expression reads them, so that none is taken.
+            let names = text("[a-z][a-z0-9_]*", NAME_BYTES_MAX);
+            json!({ "type": "object", "propertyNames": names, "additionalProperties": self::holds(*of), "minProperties": least })
+        }
         Holds::ByCode(of) => {
             let names = json!({ "pattern": "^([A-Z0-9_]+|else)$" });
             json!({ "type": "object", "propertyNames": names, "additionalProperties": self::holds(*of), "minProperties": 1 })
@@ -176,7 +181,7 @@ fn in_words(holds: Holds) -> String {
         Holds::Steps => "a list of steps".to_owned(),
         Holds::PerhapsSteps => "a list of steps, or []".to_owned(),
         Holds::List(of, _) => format!("a list: {}", in_words(*of)),
-        Holds::Named(of, _) => format!("by name: {}", in_words(*of)),
+        Holds::Named(of, _) | Holds::Branches(of, _) => format!("by name: {}", in_words(*of)),
         Holds::ByCode(of) => format!("by code: {}", in_words(*of)),
         Holds::Fields => "fields and their types".to_owned(),
         Holds::Map(shape) => format!("{{ {} }}", shape.names().collect::<Vec<_>>().join(", ")),

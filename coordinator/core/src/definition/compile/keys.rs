@@ -80,6 +80,8 @@ pub enum Holds {
     List(&'static Holds, usize),
     /// A map of at least so many names of the definition's own.
     Named(&'static Holds, usize),
+    /// The same by names that no expression reads: any will do.
+    Branches(&'static Holds, usize),
     /// A map of codes, and `else`.
     ByCode(&'static Holds),
     /// Fields, each with its type, or with fields again.
@@ -360,7 +362,11 @@ pub static PARALLEL: Shape = Shape {
     what: "a parallel",
     keys: &[
         STEP,
-        must("parallel", Holds::Named(&Holds::Steps, 2), "Branches that run side by side, each a list of steps, by their names."),
+        must(
+            "parallel",
+            Holds::Branches(&Holds::Steps, 2),
+            "Branches that run side by side, each a list of steps, by their names.",
+        ),
         IF,
         WITHIN,
         ON_REFUSED,

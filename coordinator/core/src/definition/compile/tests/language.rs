@@ -138,7 +138,24 @@ fn examples() -> Vec<(String, String)> {
         }
     }
     assert!(files.len() > 5, "{files:?}");
+    // As a folder gives them is another order on each machine.
+    files.sort();
     files
+}
+
+/// No expression reads a branch's name, so that one may be called as what expressions read.
+#[test]
+fn a_branch_may_have_any_name() {
+    let branches = |first| {
+        let (name, text) = examples().into_iter().find(|(name, _)| name.ends_with("parcel.yaml")).expect("it is there");
+        (name, text.replacen("      papers:", &format!("      {first}:"), 1))
+    };
+    for first in super::super::super::expression::RESERVED {
+        let (name, text) = branches(first);
+        assert!(text.contains(&format!("      {first}:")), "{name} has its branch");
+        assert!(by_reader(&text).iter().all(|is_right| *is_right), "a branch called {first}");
+        by_schema(&json_schema(), &text).into_iter().for_each(|fault| assert_eq!(fault, None, "a branch called {first}"));
+    }
 }
 
 #[test]
