@@ -74,6 +74,14 @@ fn a_seed_in_which_one_wait_has_what_another_waits_for() {
     assert_eq!(failed, None);
 }
 
+/// A sub-saga of a sub-saga comes behind its pivot while the saga above both is paused: the one between hears of two things at once, looks
+/// whether it is paused each time, and tells the one above.
+#[test]
+fn a_seed_in_which_a_row_looks_twice_before_the_one_above_has_heard() {
+    let failed = families::run(100_174_208, 6).err().map(|failure| failure.laws);
+    assert_eq!(failed, None);
+}
+
 /// What is broken about items, sub-sagas and values, and the law that finds it out.
 #[cfg(feature = "faults")]
 pub(crate) const ITEM_MUTANTS: [(&str, &str); 33] = [

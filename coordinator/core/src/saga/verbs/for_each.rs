@@ -142,10 +142,15 @@ impl Draft<'_> {
             Novelty::Held(held) => self.happen(SagaEvent::Item { place, event: ItemEvent::Held { index, held: *held } }),
             Novelty::Looked { paused, held } => {
                 let child = self.entry(place).children().and_then(|rows| rows.child(index));
-                if child.is_some_and(|child| child.held != *held) {
+                let is_held_otherwise = child.is_some_and(|child| child.held != *held);
+                // It may look twice in one turn, before this row has heard of the first time.
+                let is_new = child.is_some_and(|child| child.paused != *paused);
+                if is_held_otherwise {
                     self.happen(SagaEvent::Item { place, event: ItemEvent::Held { index, held: *held } });
                 }
-                self.happen(SagaEvent::Item { place, event: ItemEvent::Told { index, paused: *paused } });
+                if is_new {
+                    self.happen(SagaEvent::Item { place, event: ItemEvent::Told { index, paused: *paused } });
+                }
             }
             Novelty::Lingers => self.happen(SagaEvent::Item { place, event: ItemEvent::Lingers { index } }),
             Novelty::Gone => self.happen(SagaEvent::Item { place, event: ItemEvent::Ended { index, well: true } }),
