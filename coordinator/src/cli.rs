@@ -20,6 +20,7 @@ mod many;
 mod others;
 mod participant;
 mod participants;
+mod progress;
 mod quarantine;
 mod redrive;
 mod replay;

@@ -48,8 +48,8 @@ pub(super) enum Command {
     /// Run sagas until SIGTERM or SIGINT.
     ///
     /// Deploys what is new in the folder of definitions, checks the topics, claims the partitions that the group of instances gives it
-    /// (alone, all of them), brings their state up to date, and goes on. A signal ends it in order within 10 seconds; a second one at once. Killed at any moment, the next
-    /// start loses nothing and does nothing twice.
+    /// (alone, all of them), brings their state up to date, and goes on. A signal ends it in order within 10 seconds; a second one at
+    /// once. Killed at any moment, the next start loses nothing and does nothing twice.
     Run,
     /// Check definition files against the schemas: names, types, undos.
     ///

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
-use std::time::{Duration, Instant};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use ringmaster_bus::{Bus, TopicPartition};
@@ -20,15 +19,13 @@ use serde_json::json;
 use super::buses::{self, Access, on_bus};
 use super::definitions::{require_topics, say};
 use super::exit::{Exit, Failure};
+use super::progress::Progress;
 use super::saga::check_id;
 use super::text::{printable, time};
 use crate::api;
 use crate::blocking;
 use crate::config::Config;
 use crate::runtime;
-
-/// How often it is said how far a long journal is read.
-const SAY_EVERY: Duration = Duration::from_secs(2);
 
 /// `ringmaster saga history ID`
 pub(super) fn history(config: &Config, id: &str, limit: usize, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
@@ -57,13 +54,9 @@ fn read(bus: &mut impl Bus, topic: &str, partition: i32, story: &mut Story<'_>) 
     let at = TopicPartition { topic: bus.topic(topic), partition };
     let (start, end) = blocking::bounds(bus, at)?;
     story.begins(start);
-    let (mut said, mut trouble) = (Instant::now(), None);
+    let (mut progress, mut trouble) = (Progress::begin(), None);
     blocking::read_to_end(bus, topic, partition, &mut |read| {
-        if said.elapsed() >= SAY_EVERY {
-            said = Instant::now();
-            // Nobody need listen.
-            let _ = writeln!(std::io::stderr(), "{topic}/{partition}: offset {} of {end}", read.offset);
-        }
+        progress.at(format_args!("{topic}/{partition}: offset {} of {end}", read.offset));
         trouble = story.record(read.offset, read.value.as_deref().unwrap_or_default()).err();
         trouble.is_none()
     })?;

@@ -8,7 +8,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -25,6 +24,7 @@ use serde_json::json;
 use super::buses::{self, Access, on_bus};
 use super::definitions::say;
 use super::exit::{Exit, Failure};
+use super::progress::Progress;
 use super::run::stop_signal;
 use super::select::time;
 use super::snapshots;
@@ -32,8 +32,6 @@ use crate::blocking;
 use crate::config::Config;
 use crate::runtime::{Difference, Rebuild, Restore, differences, verify};
 
-/// How often it is said how far a long journal is read.
-const SAY_EVERY: Duration = Duration::from_secs(2);
 /// Differences that are told of a partition; there may be as many as there are sagas.
 const DIFFERENCES_MAX: usize = 20;
 
@@ -314,16 +312,12 @@ impl Replay<'_> {
                 "it ends at offset {log_end}, before {end}: its tail was lost, or the store is of another one"
             ));
         }
-        let (mut said, mut trouble, last) = (Instant::now(), None, end.min(log_end));
+        let (mut progress, mut trouble, last) = (Progress::begin(), None, end.min(log_end));
         blocking::read_from(bus, topic, (partition, first), &mut |read| {
             if read.offset >= last {
                 return false;
             }
-            if said.elapsed() >= SAY_EVERY {
-                said = Instant::now();
-                // Nobody need listen.
-                let _ = writeln!(std::io::stderr(), "{topic}/{partition}: offset {} of {last}", read.offset);
-            }
+            progress.at(format_args!("{topic}/{partition}: offset {} of {last}", read.offset));
             let value = read.value.as_deref().unwrap_or_default();
             if self.is_later(value) || self.stop.load(Ordering::Relaxed) {
                 return false;

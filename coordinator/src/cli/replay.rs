@@ -10,7 +10,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::{Args, Subcommand};
 use ringmaster_bus::Bus;
@@ -29,6 +29,7 @@ use super::definitions::{require_topics, say};
 use super::entries;
 use super::exit::{Exit, Failure};
 use super::hand::{Hand, HandArguments, PaceArguments, Told, records};
+use super::progress::Progress;
 use super::run::stop_signal;
 use super::saga::ask;
 use super::select::time;
@@ -39,8 +40,6 @@ use crate::runtime::{self, Knowledge};
 
 /// Records that are looked at in one go: a longer range is replayed in parts.
 const LOOKED_AT_MAX: usize = 1_000_000;
-/// How far it is, is said this often: each record that may be missing is a question to the coordinator.
-const SAY_EVERY: Duration = Duration::from_secs(2);
 /// Of these, so many are brought.
 const MISSING_MAX: usize = 100_000;
 
@@ -191,7 +190,7 @@ impl Survey<'_> {
         };
         let first = blocking::offsets_at(bus, self.topic, described.partitions, from)?;
         let end = blocking::offsets_at(bus, self.topic, described.partitions, to)?;
-        let (mut looked_at, mut said) = (0, Instant::now());
+        let (mut looked_at, mut progress) = (0, Progress::begin());
         for (partition, (first, end)) in (0..).zip(first.into_iter().zip(end)).filter(|(_, (first, end))| first < end) {
             let mut trouble = None;
             blocking::read_from(bus, self.topic, (partition, first), &mut |read| {
@@ -199,13 +198,8 @@ impl Survey<'_> {
                     return false;
                 }
                 looked_at += 1;
-                if said.elapsed() >= SAY_EVERY {
-                    said = Instant::now();
-                    let (topic, offset, missing) = (self.topic, read.offset, self.missing.len());
-                    // Nobody need listen.
-                    let _ =
-                        writeln!(std::io::stderr(), "{topic}/{partition}: offset {offset} of {end}, {missing} are missing so far");
-                }
+                let (topic, offset, missing) = (self.topic, read.offset, self.missing.len());
+                progress.at(format_args!("{topic}/{partition}: offset {offset} of {end}, {missing} are missing so far"));
                 trouble = self.look_at(&read, is_known).err();
                 trouble.is_none() && looked_at <= LOOKED_AT_MAX && self.missing.len() <= MISSING_MAX
             })?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringmaster_bus::{BYTES_AN_EVENT, Message, TopicPartition};
+use ringmaster_bus::{BYTES_AN_EVENT, Message, SendError, TopicPartition};
 
 use super::Rig;
 use super::heard::{Heard, fill, fill_while, now, numbers, send, topic};
@@ -73,7 +73,7 @@ pub fn large_records_fill_a_poll(rig: &dyn Rig) {
     for at in &at {
         for tag in 0..each as u64 {
             let to = Message { to: *at, key: None, value: &value, headers: &[] };
-            while bus.send(sender, to, tag).is_err() {
+            while bus.send(sender, to, tag) == Err(SendError::Full) {
                 heard.poll(&mut *bus, Duration::from_millis(10));
             }
         }

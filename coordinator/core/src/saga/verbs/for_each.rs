@@ -130,6 +130,19 @@ impl Draft<'_> {
         }
     }
 
+    /// How it stands with one that is under way. It may say so twice in one turn, before this row has heard of the first time: what is
+    /// known already is nothing new.
+    fn learn(&mut self, place: Place, index: u16, (paused, held): (Option<bool>, bool)) {
+        let Some(known) = self.entry(place).children().and_then(|rows| rows.child(index)) else { return };
+        let (is_held_otherwise, told) = (known.held != held, paused.filter(|paused| known.paused != *paused));
+        if is_held_otherwise {
+            self.happen(SagaEvent::Item { place, event: ItemEvent::Held { index, held } });
+        }
+        if let Some(paused) = told {
+            self.happen(SagaEvent::Item { place, event: ItemEvent::Told { index, paused } });
+        }
+    }
+
     /// What has become of an item, or of a sub-saga.
     pub(in super::super) fn news(&mut self, news: &News) {
         let News { place, index, what } = news;
@@ -139,19 +152,8 @@ impl Draft<'_> {
         }
         match what {
             Novelty::Passed => {}
-            Novelty::Held(held) => self.happen(SagaEvent::Item { place, event: ItemEvent::Held { index, held: *held } }),
-            Novelty::Looked { paused, held } => {
-                let child = self.entry(place).children().and_then(|rows| rows.child(index));
-                let is_held_otherwise = child.is_some_and(|child| child.held != *held);
-                // It may look twice in one turn, before this row has heard of the first time.
-                let is_new = child.is_some_and(|child| child.paused != *paused);
-                if is_held_otherwise {
-                    self.happen(SagaEvent::Item { place, event: ItemEvent::Held { index, held: *held } });
-                }
-                if is_new {
-                    self.happen(SagaEvent::Item { place, event: ItemEvent::Told { index, paused: *paused } });
-                }
-            }
+            Novelty::Held(held) => self.learn(place, index, (None, *held)),
+            Novelty::Looked { paused, held } => self.learn(place, index, (Some(*paused), *held)),
             Novelty::Lingers => self.happen(SagaEvent::Item { place, event: ItemEvent::Lingers { index } }),
             Novelty::Gone => self.happen(SagaEvent::Item { place, event: ItemEvent::Ended { index, well: true } }),
             Novelty::Done => self.happen(SagaEvent::Item { place, event: ItemEvent::Ended { index, well: true } }),
