@@ -7,6 +7,7 @@
 //! What operators do comes as records of the control topic; this side only reads.
 
 pub mod client;
+mod overview;
 mod participants;
 mod peers;
 mod saga;
@@ -29,8 +30,12 @@ use ringmaster_store::Store;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::runtime::{NOT_CLAIMED, Newest, PartitionStatus, Status};
+use crate::runtime::{NOT_CLAIMED, Newest, PartitionStatus, Status, wall};
 use crate::telemetry::Metrics;
+pub(crate) use overview::Counted;
+pub use overview::{AsOf, DefinitionCounts, Happened, Missing, Overview, WaitCounts};
+pub(crate) use participants::badness;
+pub use participants::{Participant, Participants};
 pub use peers::Peers;
 pub(crate) use saga::{key_of, partition_of};
 
@@ -58,6 +63,11 @@ impl Sources {
             Some(_) => self.status.partitions().iter().map(|status| status.partition).collect(),
             None => (0..self.partitions).collect(),
         }
+    }
+
+    /// What is counted of these partitions.
+    fn counted(&self, here: &[i32]) -> Result<Counted, String> {
+        overview::counted(&*self.store, &self.status.partitions(), here, wall())
     }
 
     /// Where the partitions are that are not among these; nothing if all are.
@@ -150,14 +160,23 @@ fn router(sources: Arc<Sources>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readiness))
         .route("/api/partitions", get(partitions))
-        .route("/api/participants", get(participants))
+        .route("/api/v1/overview", get(overview))
+        .route("/api/v1/participants", get(participants))
         .route("/api/sagas", get(sagas))
         .route("/api/sagas/{*id}", get(saga))
         .with_state(sources)
 }
 
 async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
-    let status = &sources.status;
+    let (status, here) = (&sources.status, sources.hosted());
+    match sources.counted(&here) {
+        Ok(counted) => {
+            let overview = Overview::of(&counted, &sources.knowledge.get().catalog);
+            sources.metrics.count(&overview, &counted.totals, wall());
+        }
+        // All else is told; those stay as they were.
+        Err(why) => tracing::warn!(%why, "the counts cannot be read"),
+    }
     let text = sources.metrics.render(&status.partitions(), &status.followed(), &status.topics());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
@@ -199,11 +218,19 @@ async fn partitions(State(sources): State<Arc<Sources>>) -> Response {
     Json(json!({ "partitions": sources.status.partitions(), "followed": sources.status.followed() })).into_response()
 }
 
-/// Whether each participant is asked, and how many sagas are parked for it.
+/// How many sagas stand where, and what has happened.
+async fn overview(State(sources): State<Arc<Sources>>) -> Response {
+    let here = sources.hosted();
+    let found = sources.counted(&here).map(|counted| Overview::of(&counted, &sources.knowledge.get().catalog));
+    here_and_elsewhere(&sources, &here, found.map(|found| json!(found))).await
+}
+
+/// What each participant was asked and has not answered, and whether it is asked now.
 async fn participants(State(sources): State<Arc<Sources>>) -> Response {
     let here = sources.hosted();
-    let found = participants::list(&*sources.store, &sources.knowledge.get().catalog, &here);
-    here_and_elsewhere(&sources, &here, found).await
+    let of = |counted| Participants::of(&*sources.store, &sources.knowledge.get().catalog, counted, &here);
+    let found = sources.counted(&here).and_then(of);
+    here_and_elsewhere(&sources, &here, found.map(|found| json!(found))).await
 }
 
 /// Sagas that live: `?stuck=true&definition=NAME&limit=COUNT`, or `?parked=true&participant=NAME`; those that are found by values:

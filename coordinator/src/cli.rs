@@ -18,6 +18,7 @@ mod instances;
 mod journal;
 mod many;
 mod others;
+mod overview;
 mod participant;
 mod participants;
 mod progress;
@@ -62,6 +63,7 @@ Examples:
   ringmaster quarantine list                 what could not be taken, and why
   ringmaster quarantine redrive --reason UNKNOWN_SCHEMA   how many would be taken in after all?
   ringmaster replay input orders --from 2026-01-31T08:00:00Z --to 2026-01-31T09:00:00Z   was anything missed?
+  ringmaster overview                        how many sagas stand where, and whom do they wait for?
   ringmaster saga list --stuck               which sagas need a person?
   ringmaster saga why order-fulfilment/ord-17    what does it wait for?
   ringmaster saga history order-fulfilment/ord-17
@@ -155,6 +157,7 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Definitions(DefinitionsCommand::Show { name, number, json }) => versions::show(&config, name, *number, *json, out),
         Command::Definitions(DefinitionsCommand::Diff { name, from, to }) => versions::diff(&config, name, *from, *to, out),
         Command::Topics(TopicsCommand::Apply { files, replication }) => topics::apply(&config, files, *replication, out),
+        Command::Overview { json, asked } => overview::overview(&config, asked.api, *json, out),
         Command::Instances { json } => instances::list(&config, *json, out),
         Command::Snapshots { json } => snapshots::list(&config, *json, out),
         Command::Topics(TopicsCommand::Verify) => topics::verify(&config, out),

@@ -6,6 +6,7 @@
 //!
 //! Nothing here is on the hot path: a turn only adds to plain numbers.
 
+mod counted;
 mod metrics;
 pub mod names;
 

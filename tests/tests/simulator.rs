@@ -209,7 +209,7 @@ fn every_fault_is_done() {
 }
 
 /// The protocol broken in one place each (PROTOCOL.md section 6), and the runs that find it out.
-const MUTANTS: [(&str, Draw); 50] = [
+const MUTANTS: [(&str, Draw); 52] = [
     ("no_claim_check", Plan::random),
     ("no_number_check", Plan::random),
     ("number_gap_accepted", Plan::random),
@@ -250,6 +250,8 @@ const MUTANTS: [(&str, Draw); 50] = [
     ("parked_participant_asked", Plan::parking),
     ("drained_youngest_first", Plan::parking),
     ("breaker_not_stored", Plan::parking),
+    ("row_counted_again", Plan::random),
+    ("replay_not_tallied", Plan::random),
     ("parked_forgotten_at_restart", Plan::parking),
     ("paused_participant_probed", Plan::parking),
     ("router_commits_past_gap", Plan::refusing),

@@ -1,85 +1,209 @@
-//! Whether participants are asked: how their breakers stand, and how many sagas are parked for each.
+//! What participants were asked and what has become of it, and whether they are asked: how their breakers stand.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ringmaster_core::definition::Catalog;
-use ringmaster_schemas::Millis;
-use ringmaster_schemas::state::{Breaker, BreakerState, Index, RowKey, RowKind, Saga, parked_places};
+use ringmaster_schemas::state::{Breaker, BreakerState, RowKey, RowKind};
 use ringmaster_store::Store;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
+use super::overview::{AsOf, Counted, Missing, text};
 use super::saga::time;
-use super::sagas::{LOOKED_AT_MAX, READ_MAX};
+use crate::runtime::{ParticipantTotals, Totals, Waiting};
 
-/// One participant, in the partitions that are hosted here.
-#[derive(Debug, Default)]
-struct Shown {
+/// All participants, as of the last checkpoints.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Participants {
+    /// By name.
+    pub participants: Vec<Participant>,
+    /// Of which partitions this is, and as of when.
+    pub as_of: Vec<AsOf>,
+    /// Which partitions are left out, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Missing>,
+}
+
+/// One participant.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Participant {
+    /// Its name.
+    pub participant: String,
+    /// asked, draining, open or paused: the worst that it is in any partition.
+    pub state: String,
+    /// Since when it is so, where that began first, RFC 3339; null if it is asked. So are all times here.
+    pub since: Option<String>,
+    /// Who paused or resumed it.
+    pub by: Option<String>,
+    /// Why it is so.
+    pub why: Option<String>,
     /// In how many partitions each state is.
-    counts: BTreeMap<BreakerState, i32>,
-    /// The worst one, where it began first.
-    worst: Option<Breaker>,
-    /// Sagas that wait for it.
-    parked: usize,
-    /// There may be more of them.
-    more: bool,
+    pub partitions: BTreeMap<String, i64>,
+    /// Attempts that it has not answered, and whose time is not over.
+    pub unanswered: i64,
+    /// When the oldest of those was sent, to the second; to the hour if it is older than one.
+    pub unanswered_since: Option<String>,
+    /// Commands that wait until it is asked again, and since when the oldest does.
+    pub parked: i64,
+    /// Since when the oldest does.
+    pub parked_since: Option<String>,
+    /// Commands to it that need a person.
+    pub stuck: i64,
+    /// Since when the oldest does.
+    pub stuck_since: Option<String>,
+    /// Commands that are to be repeated.
+    pub retrying: i64,
+    /// What follows is counted since then in all partitions; null: since the beginning. First attempts of commands and undos.
+    pub asked: i64,
+    /// Further attempts.
+    pub repeated: i64,
+    /// Attempts that it answered with success.
+    pub succeeded: i64,
+    /// Attempts that it refused.
+    pub refused: i64,
+    /// Attempts that it could not carry out, as it said.
+    pub failed: i64,
+    /// Attempts that it did not answer in time.
+    pub timed_out: i64,
+    /// Attempts of which the end is not waited for any more, or was said by a person.
+    pub dropped: i64,
+    /// Answers that came when their attempt had ended.
+    pub late: i64,
+    /// Times that something was parked for it.
+    pub parkings: i64,
+    /// Since when those are counted.
+    pub counted_since: Option<String>,
 }
 
-/// The worst first: whom nobody asks till a person says so, whom probes ask, who is asked little by little.
-fn badness(state: BreakerState) -> u8 {
-    match state {
-        BreakerState::Paused => 2,
-        BreakerState::Open => 1,
-        BreakerState::Draining => 0,
+/// The worst last.
+const STATES: [&str; 4] = ["asked", "draining", "open", "paused"];
+
+fn state(of: BreakerState) -> &'static str {
+    match of {
+        BreakerState::Draining => STATES[1],
+        BreakerState::Open => STATES[2],
+        BreakerState::Paused => STATES[3],
     }
 }
 
-impl Shown {
+/// How bad a state is: 0 if it is asked as usual.
+pub(crate) fn badness(state: &str) -> usize {
+    STATES.iter().position(|known| *known == state).unwrap_or(0)
+}
+
+/// A time, for people and programs.
+fn since(waiting: Waiting) -> Option<String> {
+    waiting.oldest.map(|oldest| text(time(Some(oldest.saturating_mul(1_000)))))
+}
+
+impl Participant {
+    fn new(name: &Arc<str>, of: ParticipantTotals, counted_since: Option<String>) -> Participant {
+        Participant {
+            participant: name.to_string(),
+            state: STATES[0].to_owned(),
+            unanswered: of.unanswered.count,
+            unanswered_since: since(of.unanswered),
+            parked: of.parked.count,
+            parked_since: since(of.parked),
+            stuck: of.stuck.count,
+            stuck_since: since(of.stuck),
+            retrying: of.retrying,
+            asked: of.asked,
+            repeated: of.repeated,
+            succeeded: of.succeeded,
+            refused: of.refused,
+            failed: of.failed,
+            timed_out: of.timed_out,
+            dropped: of.dropped,
+            late: of.late,
+            parkings: of.parkings,
+            counted_since,
+            ..Participant::default()
+        }
+    }
+
     /// Adds how its breaker stands in one more partition.
-    fn add(&mut self, breaker: Breaker) {
-        *self.counts.entry(breaker.state).or_default() += 1;
-        let order = |breaker: &Breaker| (badness(breaker.state), std::cmp::Reverse(breaker.since));
-        if self.worst.as_ref().is_none_or(|worst| order(worst) < order(&breaker)) {
-            self.worst = Some(breaker);
+    fn breaks(&mut self, breaker: &Breaker) {
+        let of = state(breaker.state);
+        *self.partitions.entry(of.to_owned()).or_insert(0) += 1;
+        let at = Some(text(time(Some(breaker.since))));
+        if (badness(of), std::cmp::Reverse(&at)) > (badness(&self.state), std::cmp::Reverse(&self.since)) {
+            self.state = of.to_owned();
+            self.since = at;
+            (self.by, self.why) = (breaker.by.as_ref().map(ToString::to_string), Some(breaker.why.to_string()));
         }
     }
 
-    fn show(&self, name: &str, partitions: i32) -> Value {
-        let asked = partitions - self.counts.values().sum::<i32>();
-        let mut counts = json!({ "asked": asked });
-        for (state, count) in &self.counts {
-            counts[state.as_str()] = (*count).into();
+    /// Adds what another instance says of it.
+    fn add(&mut self, other: Participant) {
+        let is_worse =
+            (badness(&other.state), std::cmp::Reverse(&other.since)) > (badness(&self.state), std::cmp::Reverse(&self.since));
+        if is_worse {
+            (self.state, self.since, self.by, self.why) = (other.state, other.since, other.by, other.why);
         }
-        let worst = self.worst.as_ref();
-        json!({
-            "participant": name,
-            "state": worst.map_or("asked", |breaker| breaker.state.as_str()),
-            "since": time(worst.map(|breaker| breaker.since)),
-            "by": worst.and_then(|breaker| breaker.by.as_deref()),
-            "why": worst.map(|breaker| &*breaker.why),
-            "partitions": counts,
-            "parked": self.parked,
-            "more": self.more,
-        })
+        other.partitions.into_iter().for_each(|(state, count)| *self.partitions.entry(state).or_insert(0) += count);
+        let oldest = |one: &mut Option<String>, other: Option<String>| *one = one.take().into_iter().chain(other).min();
+        oldest(&mut self.unanswered_since, other.unanswered_since);
+        oldest(&mut self.parked_since, other.parked_since);
+        oldest(&mut self.stuck_since, other.stuck_since);
+        self.counted_since = self.counted_since.take().max(other.counted_since);
+        for (sum, more) in [
+            (&mut self.unanswered, other.unanswered),
+            (&mut self.parked, other.parked),
+            (&mut self.stuck, other.stuck),
+            (&mut self.retrying, other.retrying),
+            (&mut self.asked, other.asked),
+            (&mut self.repeated, other.repeated),
+            (&mut self.succeeded, other.succeeded),
+            (&mut self.refused, other.refused),
+            (&mut self.failed, other.failed),
+            (&mut self.timed_out, other.timed_out),
+            (&mut self.dropped, other.dropped),
+            (&mut self.late, other.late),
+            (&mut self.parkings, other.parkings),
+        ] {
+            *sum += more;
+        }
     }
 }
 
-type All = BTreeMap<Arc<str>, Shown>;
-
-/// Every participant that a definition names, or whose breaker is not closed, by name; as of the last checkpoints.
-pub(super) fn list(store: &dyn Store, catalog: &Catalog, partitions: &[i32]) -> Result<Value, String> {
-    let mut all: All = catalog.participants().into_iter().map(|name| (name, Shown::default())).collect();
-    for &partition in partitions {
-        for (name, breaker) in breakers(store, partition)? {
-            all.entry(name).or_default().add(breaker);
+impl Participants {
+    /// Every participant that a definition names, or that was asked, or whose breaker is not closed.
+    pub(super) fn of(store: &dyn Store, catalog: &Catalog, counted: Counted, partitions: &[i32]) -> Result<Participants, String> {
+        let Counted { totals: Totals { since, participants, .. }, as_of, missing } = counted;
+        let since = (since > 0).then(|| text(time(Some(since))));
+        let new = |(name, of)| Participant::new(&name, of, since.clone());
+        let mut all: BTreeMap<Arc<str>, ParticipantTotals> =
+            catalog.participants().into_iter().map(|name| (name, ParticipantTotals::default())).collect();
+        all.extend(participants);
+        let mut shown: BTreeMap<Arc<str>, Participant> = all.into_iter().map(|one| (one.0.clone(), new(one))).collect();
+        for &partition in partitions {
+            for (name, breaker) in breakers(store, partition)? {
+                let of = shown.entry(name.clone()).or_insert_with(|| new((name, ParticipantTotals::default())));
+                of.breaks(&breaker);
+            }
         }
+        for of in shown.values_mut() {
+            let asked = partitions.len() as i64 - of.partitions.values().sum::<i64>();
+            of.partitions.insert(STATES[0].to_owned(), asked);
+        }
+        Ok(Participants { participants: shown.into_values().collect(), as_of, missing })
     }
-    let mut budget = Budget { places: LOOKED_AT_MAX / partitions.len().max(1), rows: READ_MAX };
-    for &partition in partitions {
-        count(store, partition, &mut all, &mut budget)?;
+
+    /// Adds what another instance says of its partitions.
+    pub fn add(&mut self, other: Participants) {
+        for of in other.participants {
+            match self.participants.iter_mut().find(|known| known.participant == of.participant) {
+                Some(known) => known.add(of),
+                None => self.participants.push(of),
+            }
+        }
+        self.participants.sort_by(|one, other| one.participant.cmp(&other.participant));
+        self.as_of.extend(other.as_of);
+        self.missing.extend(other.missing);
+        self.as_of.sort_by_key(|one| one.partition);
+        self.missing.sort_by_key(|one| one.partition);
     }
-    let shown: Vec<Value> = all.iter().map(|(name, participant)| participant.show(name, partitions.len() as i32)).collect();
-    Ok(json!({ "participants": shown }))
 }
 
 /// The breakers of a partition that are not closed.
@@ -96,82 +220,4 @@ fn breakers(store: &dyn Store, partition: i32) -> Result<Vec<(Arc<str>, Breaker)
     };
     store.rows(partition, RowKind::Breaker, visit).map_err(|error| error.to_string())?;
     damaged.map_or(Ok(found), Err)
-}
-
-/// How much may still be looked at.
-struct Budget {
-    /// Places of the index, in each partition.
-    places: usize,
-    /// Rows, in all of them.
-    rows: usize,
-}
-
-/// Counts what is parked in a partition. A participant that shares its range with no other that is known is counted by places alone; what
-/// others wait for says each row.
-fn count(store: &dyn Store, partition: i32, all: &mut All, budget: &mut Budget) -> Result<(), String> {
-    let mut ranges: BTreeMap<Millis, Vec<Arc<str>>> = BTreeMap::new();
-    for name in all.keys() {
-        ranges.entry(parked_places(Some(name)).start).or_default().push(name.clone());
-    }
-    let most = (budget.places / (ranges.len() + 1)).max(1);
-    for names in ranges.values() {
-        let (ids, is_cut) = parked(store, partition, Some(&names[0]), most)?;
-        let [name] = &names[..] else {
-            read(store, partition, (ids, is_cut), names, all, budget)?;
-            continue;
-        };
-        let shown = all.get_mut(name).expect("it has just been named");
-        shown.parked += ids.len();
-        shown.more |= is_cut;
-    }
-    let names: Vec<Arc<str>> = all.keys().cloned().collect();
-    read(store, partition, parked(store, partition, None, most)?, &names, all, budget)
-}
-
-/// What lies in the range of a participant, or of several, at most so much; and whether there is more.
-fn parked(store: &dyn Store, partition: i32, participant: Option<&str>, most: usize) -> Result<(Vec<Arc<str>>, bool), String> {
-    let (mut ids, mut is_cut) = (Vec::new(), false);
-    let range = parked_places(participant);
-    let visit = &mut |_, key| {
-        is_cut = ids.len() == most;
-        if let RowKey::Saga(id) = key
-            && !is_cut
-        {
-            ids.push(id);
-        }
-        !is_cut
-    };
-    store.scan(partition, Index::Parked, range.start, range.end, visit).map_err(|error| error.to_string())?;
-    Ok((ids, is_cut))
-}
-
-/// Counts by rows, which say for whom they wait.
-fn read(
-    store: &dyn Store,
-    partition: i32,
-    (ids, mut is_cut): (Vec<Arc<str>>, bool),
-    names: &[Arc<str>],
-    all: &mut All,
-    budget: &mut Budget,
-) -> Result<(), String> {
-    for id in ids {
-        if budget.rows == 0 {
-            is_cut = true;
-            break;
-        }
-        budget.rows -= 1;
-        // It may be parked no more since its place was read.
-        let Some(row) = store.row(partition, &RowKey::Saga(id.clone())).map_err(|error| error.to_string())? else { continue };
-        let saga = Saga::decode(&id, &row).map_err(|error| format!("row of '{id}': {error}"))?;
-        for (name, shown) in all.iter_mut() {
-            let waits = saga.entries.iter().any(|entry| entry.parked_for() == Some(name));
-            shown.parked += usize::from(waits);
-        }
-    }
-    for name in names.iter().filter(|_| is_cut) {
-        let shown = all.get_mut(name).expect("it has just been named");
-        // For one whose breaker is closed nothing is parked.
-        shown.more |= shown.worst.is_some();
-    }
-    Ok(())
 }

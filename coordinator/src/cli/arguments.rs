@@ -1,10 +1,10 @@
 //! The arguments of every command, with what `--help` says.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(super) use super::saga::Asked;
 use super::{act, graph, many, participant, participants, redrive, replay, saga, test};
 
 const SAGA_EXAMPLES: &str = "\
@@ -159,6 +159,18 @@ pub(super) enum Command {
         /// One JSON object a saga and line.
         #[arg(long)]
         json: bool,
+    },
+    /// How many sagas stand where, what they wait for, and what their participants have not answered.
+    ///
+    /// Asks the running coordinators, as of their last checkpoints (at most two seconds old); no row is looked at, however many there
+    /// are.
+    #[command(after_help = "Examples:\n  ringmaster overview\n  ringmaster overview --json | jq .sagas")]
+    Overview {
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        asked: Asked,
     },
     /// Which coordinators run, where their APIs are, and which partitions each of them has.
     ///
@@ -380,12 +392,4 @@ pub(super) enum SagaCommand {
         #[arg(long)]
         json: bool,
     },
-}
-
-/// Which coordinator is asked.
-#[derive(Debug, Args)]
-pub(super) struct Asked {
-    /// The coordinator's address; api.listen by default.
-    #[arg(long, value_name = "ADDRESS")]
-    pub(super) api: Option<SocketAddr>,
 }

@@ -2,7 +2,6 @@
 //! so that an act goes to all partitions, and each of them answers in its journal.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -21,8 +20,9 @@ use super::buses::{self, Access, on_bus};
 use super::control::{self, Addressed, Sent};
 use super::definitions::say;
 use super::exit::{Exit, Failure};
-use super::saga::{ask_all, text};
+use super::saga::ask_typed;
 use super::text::printable;
+use crate::api::{Participant, Participants, badness};
 use crate::config::Config;
 
 /// So many partitions are named; of more it is said how many.
@@ -41,7 +41,7 @@ pub(super) enum ParticipantCommand {
     /// The oldest goes first, a saga's priority being worth minutes. One at a time at first, then more as answers come well.
     #[command(after_help = "Example:\n  ringmaster participant resume payment --why 'they are back'")]
     Resume(PauseArguments),
-    /// List the participants: whether each is asked, since when and why not, and how many sagas are parked for it.
+    /// List the participants: what each has not answered and since when, what is parked for it, whether it is asked, and why not.
     ///
     /// Asks the running coordinator, as of its last checkpoint (at most two seconds old).
     List {
@@ -204,19 +204,30 @@ fn json_of(participant: &str, act: ParticipantAct, became: &Became) -> Value {
     })
 }
 
+/// What several instances say of their partitions, as one.
+pub(super) fn ask(config: &Config, api: Option<SocketAddr>) -> Result<Participants, Failure> {
+    let mut all = Participants::default();
+    for answer in ask_typed::<Participants>(config, api, "/api/v1/participants")? {
+        all.add(answer);
+    }
+    Ok(all)
+}
+
 /// `ringmaster participant list`
 pub(super) fn list(config: &Config, api: Option<SocketAddr>, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let answers = ask_all(config, api, "/api/participants")?;
-    let participants = merged(&answers);
-    let participants = &participants[..];
+    let Participants { participants, missing, .. } = ask(config, api)?;
     if as_json {
-        return participants.iter().try_for_each(|participant| say(out, format_args!("{participant}")));
+        let line = |of: &Participant| serde_json::to_string(of).expect("it is JSON");
+        return participants.iter().try_for_each(|of| say(out, format_args!("{}", line(of))));
+    }
+    for missing in &missing {
+        say(out, format_args!("partition {} is left out: {}", missing.partition, missing.why))?;
     }
     if participants.is_empty() {
         return say(out, format_args!("no saga asks anybody"));
     }
-    say(out, format_args!("{}", table_of(participants)))?;
-    let not_asked = participants.iter().filter(|participant| participant["state"] != "asked").count();
+    say(out, format_args!("{}", table_of(&participants)))?;
+    let not_asked = participants.iter().filter(|of| badness(&of.state) > 0).count();
     let asked = match (not_asked, participants.len()) {
         (0, 1) => "it is asked".to_owned(),
         (0, _) => "all are asked".to_owned(),
@@ -227,62 +238,45 @@ pub(super) fn list(config: &Config, api: Option<SocketAddr>, as_json: bool, out:
     say(out, format_args!("{asked}"))
 }
 
-/// What several instances say of their partitions, as one: the worst state, where it began first, and the sums.
-fn merged(answers: &[Value]) -> Vec<Value> {
-    let badness = |row: &Value| match row["state"].as_str() {
-        Some("paused") => 0,
-        Some("open") => 1,
-        Some("draining") => 2,
-        _ => 3,
-    };
-    let mut all: BTreeMap<String, Value> = BTreeMap::new();
-    for row in answers.iter().flat_map(|found| found["participants"].as_array().into_iter().flatten()) {
-        let Some(known) = all.get_mut(&text(&row["participant"])) else {
-            all.insert(text(&row["participant"]), row.clone());
-            continue;
-        };
-        let is_worse = (badness(row), text(&row["since"])) < (badness(known), text(&known["since"]));
-        let other = if is_worse { std::mem::replace(known, row.clone()) } else { row.clone() };
-        let count = |count: &Value| count.as_u64().unwrap_or(0);
-        for (state, more) in other["partitions"].as_object().into_iter().flatten() {
-            known["partitions"][state] = (count(&known["partitions"][state]) + count(more)).into();
-        }
-        known["parked"] = (count(&known["parked"]) + count(&other["parked"])).into();
-        known["more"] = (known["more"] == true || other["more"] == true).into();
-    }
-    all.into_values().collect()
-}
-
-fn table_of(participants: &[Value]) -> Table {
+/// What each has not done, and why it is not asked; what few have is told only where one has it.
+pub(super) fn table_of(participants: &[Participant]) -> Table {
+    let has_stuck = participants.iter().any(|of| of.stuck > 0);
+    let is_asked = participants.iter().all(|of| badness(&of.state) == 0);
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["PARTICIPANT", "STATE", "PARTITIONS", "PARKED", "SINCE", "BY", "WHY"]);
-    for participant in participants {
-        let more = if participant["more"] == true { "or more" } else { "" };
-        table.add_row([
-            printable(text(&participant["participant"]).as_bytes()),
-            text(&participant["state"]),
-            partitions(participant),
-            format!("{} {more}", text(&participant["parked"])).trim_end().to_owned(),
-            text(&participant["since"]),
-            printable(text(&participant["by"]).as_bytes()),
-            printable(text(&participant["why"]).as_bytes()),
-        ]);
+    let mut header = vec!["PARTICIPANT", "STATE", "PARTITIONS", "UNANSWERED", "SINCE", "RETRYING", "PARKED", "SINCE"];
+    header.extend(has_stuck.then_some("STUCK"));
+    header.extend(if is_asked { &[][..] } else { &["NOT ASKED SINCE", "BY", "WHY"] });
+    table.set_header(header);
+    let or_none = |text: &Option<String>| text.as_deref().map_or("-".to_owned(), |text| printable(text.as_bytes()));
+    for of in participants {
+        let mut row = vec![
+            printable(of.participant.as_bytes()),
+            of.state.clone(),
+            partitions(of),
+            of.unanswered.to_string(),
+            or_none(&of.unanswered_since),
+            of.retrying.to_string(),
+            of.parked.to_string(),
+            or_none(&of.parked_since),
+        ];
+        row.extend(has_stuck.then(|| of.stuck.to_string()));
+        if !is_asked {
+            row.extend([or_none(&of.since), or_none(&of.by), or_none(&of.why)]);
+        }
+        table.add_row(row);
     }
     table
 }
 
 /// In how many partitions it is so; how it is in the others, where that is not as usual.
-fn partitions(participant: &Value) -> String {
-    let state = text(&participant["state"]);
-    let counts = participant["partitions"].as_object().into_iter().flatten();
-    let count_of = |(_, count): (&String, &Value)| count.as_i64().unwrap_or(0);
-    let all: i64 = counts.clone().map(count_of).sum();
-    let here = participant["partitions"][&state].as_i64().unwrap_or(0);
+fn partitions(of: &Participant) -> String {
+    let all: i64 = of.partitions.values().sum();
+    let here = of.partitions.get(&of.state).copied().unwrap_or(0);
     if here == all {
         return all.to_string();
     }
-    let others = counts.filter(|(name, count)| **name != state && *name != "asked" && **count != 0);
+    let others = of.partitions.iter().filter(|(name, count)| **name != of.state && badness(name) > 0 && **count != 0);
     others.fold(format!("{here} of {all}"), |words, (name, count)| format!("{words}, {count} {name}"))
 }
 

@@ -312,6 +312,14 @@ fn order(saga: &Value) -> (u8, String) {
     }
 }
 
+/// Which coordinator is asked.
+#[derive(Debug, clap::Args)]
+pub(super) struct Asked {
+    /// The coordinator's address; api.listen by default.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) api: Option<SocketAddr>,
+}
+
 /// Asks an instance, and then those that have the partitions that it has not.
 pub(super) fn ask_all(config: &Config, api: Option<SocketAddr>, path: &str) -> Result<Vec<Value>, Failure> {
     let first = ask(config, api, path)?;
@@ -321,6 +329,17 @@ pub(super) fn ask_all(config: &Config, api: Option<SocketAddr>, path: &str) -> R
         answers.push(ask(config, Some(other), path)?);
     }
     Ok(answers)
+}
+
+/// The same, as what the API says it is.
+pub(super) fn ask_typed<T: serde::de::DeserializeOwned>(
+    config: &Config,
+    api: Option<SocketAddr>,
+    path: &str,
+) -> Result<Vec<T>, Failure> {
+    let answers = ask_all(config, api, path)?.into_iter().map(serde_json::from_value);
+    let unknown = |error| Failure::new(Exit::Failed, format_args!("another version of Ringmaster answers: {error}"));
+    answers.collect::<Result<_, _>>().map_err(unknown)
 }
 
 /// Where another instance's API is.

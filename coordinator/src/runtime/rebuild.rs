@@ -273,6 +273,6 @@ fn told(store: &dyn Store, partition: i32, key: &RowKey) -> Result<String, Strin
             Ok(saga) => format!("{}, {} steps entered", saga.status.as_str(), saga.entries.len()),
             Err(error) => error.to_string(),
         },
-        RowKey::Breaker(_) | RowKey::Outbox(..) => format!("{} bytes", row.len()),
+        RowKey::Breaker(_) | RowKey::Outbox(..) | RowKey::Counts => format!("{} bytes", row.len()),
     })
 }

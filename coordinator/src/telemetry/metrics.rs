@@ -7,9 +7,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use metrics::{Counter, Gauge, Key, KeyName, Label, Level, Metadata, Recorder, SharedString, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use ringmaster_core::partition::Counters;
+use ringmaster_schemas::Millis;
 
+use super::counted::ByName;
 use super::names::{self, Kind, Metric};
-use crate::runtime::{FollowedStatus, PartitionStatus, TopicStatus, resident_bytes};
+use crate::api::Overview;
+use crate::runtime::{FollowedStatus, PartitionStatus, TopicStatus, Totals, resident_bytes};
 
 /// All metrics of one instance.
 pub struct Metrics {
@@ -21,6 +24,7 @@ pub struct Metrics {
     standby: Mutex<Vec<Gauge>>,
     /// By topic.
     topics: Mutex<BTreeMap<Arc<str>, Vec<Gauge>>>,
+    by_name: ByName,
     memory: Gauge,
     cpu: Gauge,
 }
@@ -46,6 +50,7 @@ impl Metrics {
             partitions: Mutex::default(),
             standby: Mutex::default(),
             topics: Mutex::default(),
+            by_name: ByName::default(),
             memory,
             cpu,
         }
@@ -66,6 +71,11 @@ impl Metrics {
         self.memory.set(resident_bytes() as f64);
         self.cpu.set(cpu_seconds());
         self.recorder.handle().render()
+    }
+
+    /// Takes in how sagas stand and what participants have not done, as of now.
+    pub(crate) fn count(&self, overview: &Overview, totals: &Totals, now: Millis) {
+        self.by_name.set(&self.recorder, overview, totals, now);
     }
 
     fn set_partitions(&self, partitions: &[PartitionStatus]) {
@@ -113,9 +123,9 @@ impl Metrics {
     }
 }
 
-const METADATA: Metadata<'static> = Metadata::new("ringmaster", Level::INFO, None);
+pub(super) const METADATA: Metadata<'static> = Metadata::new("ringmaster", Level::INFO, None);
 
-fn key(metric: &Metric, labels: Vec<Label>) -> Key {
+pub(super) fn key(metric: &Metric, labels: Vec<Label>) -> Key {
     assert!(labels.iter().map(Label::key).eq(metric.labels.iter().copied()), "{} has the labels of its table", metric.name);
     Key::from_parts(metric.name, labels)
 }
@@ -143,7 +153,8 @@ mod tests {
     use ringmaster_core::partition::{Held, StageName};
 
     use super::*;
-    use crate::runtime::Trouble;
+    use crate::api::DefinitionCounts;
+    use crate::runtime::{ParticipantTotals, Trouble, Waiting};
 
     fn status(partition: i32, phase: StageName) -> PartitionStatus {
         PartitionStatus {
@@ -169,6 +180,17 @@ mod tests {
         FollowedStatus { partition, journal_offset: 7, warm }
     }
 
+    /// A saga of `trip` that is parked for `hotel`.
+    fn counted() -> (Overview, Totals) {
+        let sagas: BTreeMap<String, i64> = [("parked".to_owned(), 1)].into();
+        let trip =
+            DefinitionCounts { definition: Some("trip".to_owned()), number: None, version: "ab".to_owned(), sagas, waits: vec![] };
+        let parked = Waiting { count: 1, oldest: Some(90) };
+        let hotel = ParticipantTotals { parked, ..ParticipantTotals::default() };
+        let totals = Totals { participants: [("hotel".into(), hotel)].into(), ..Totals::default() };
+        (Overview { definitions: vec![trip], ..Overview::default() }, totals)
+    }
+
     fn topic(name: &str, unreadable: i32) -> TopicStatus {
         let trouble = |partition| Trouble { partition: Some(partition), why: "damaged".to_owned() };
         TopicStatus { topic: name.into(), troubles: (0..unreadable).map(trouble).collect() }
@@ -177,6 +199,8 @@ mod tests {
     #[test]
     fn every_metric_of_the_table_is_there_and_nothing_else() {
         let metrics = Metrics::new("test");
+        let (overview, totals) = counted();
+        metrics.count(&overview, &totals, 100_000);
         let partitions = [status(0, StageName::Owning), status(1, StageName::Claiming)];
         let text = metrics.render(&partitions, &[followed(2, true)], &[topic("orders", 0)]);
         let mut found: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
@@ -218,6 +242,33 @@ mod tests {
         assert!(text.contains("ringmaster_partition_standby{partition=\"3\"} 0"), "another has it now, or nobody: {text}");
         assert!(text.contains("ringmaster_input_unreadable{topic=\"orders\"} 0"), "{text}");
         assert!(text.contains("ringmaster_partition_owned{partition=\"1\"} 0"), "{text}");
+    }
+
+    #[test]
+    fn what_is_counted_by_name_is_0_where_there_is_none_any_more() {
+        let metrics = Metrics::new("test");
+        let (overview, totals) = counted();
+        let text = |overview: &Overview, totals: &Totals| {
+            metrics.count(overview, totals, 100_000);
+            metrics.render(&[], &[], &[])
+        };
+        let has = |text: &str, line: &str| assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        let now = text(&overview, &totals);
+        has(&now, r#"ringmaster_sagas{definition="trip",status="parked",reason="nothing"} 1"#);
+        has(&now, r#"ringmaster_participant_parked{participant="hotel"} 1"#);
+        has(&now, r#"ringmaster_participant_oldest_parked_seconds{participant="hotel"} 10"#);
+        let later = text(&Overview::default(), &Totals::default());
+        has(&later, r#"ringmaster_sagas{definition="trip",status="parked",reason="nothing"} 0"#);
+        has(&later, r#"ringmaster_participant_oldest_parked_seconds{participant="hotel"} 0"#);
+        // What there is too much of is told together; of ages the oldest.
+        let of = |number: i64| {
+            let parked = Waiting { count: 1, oldest: Some(100 - number) };
+            (format!("p{number:03}").into(), ParticipantTotals { parked, ..ParticipantTotals::default() })
+        };
+        let many = Totals { participants: (0..250).map(of).collect(), ..Totals::default() };
+        let many = text(&Overview::default(), &many);
+        has(&many, r#"ringmaster_participant_parked{participant="other"} 50"#);
+        has(&many, r#"ringmaster_participant_oldest_parked_seconds{participant="other"} 249"#);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Every metric: name, kind, unit, meaning, labels. The table of docs/OPERATING.md is this table.
 
+mod counted;
+
+pub use counted::{PARTICIPANT_GAUGES, ParticipantLevel, SAGAS};
 use ringmaster_core::partition::{Counters, Held, StageName};
 
 use crate::runtime::{PartitionStatus, TopicStatus};
@@ -294,5 +297,6 @@ pub fn all() -> impl Iterator<Item = Metric> {
     let counters = COUNTERS.into_iter().map(|(metric, _)| metric);
     let gauges = PARTITION_GAUGES.into_iter().map(|(metric, _)| metric);
     let topics = TOPIC_GAUGES.into_iter().map(|(metric, _)| metric);
-    counters.chain(gauges).chain([STANDBY]).chain(topics).chain([INFO, STARTED, MEMORY, CPU])
+    let participants = PARTICIPANT_GAUGES.into_iter().map(|(metric, _)| metric);
+    counters.chain(gauges).chain([STANDBY]).chain(topics).chain([SAGAS]).chain(participants).chain([INFO, STARTED, MEMORY, CPU])
 }

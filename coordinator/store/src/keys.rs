@@ -36,10 +36,12 @@ pub(crate) enum Kind {
     Value = 0x0028,
     /// `partition, definition, 0, name, 0, length, value, id of a saga` -> nothing: which rows are found by a value (`search.rs`).
     Search = 0x0029,
+    /// `partition` -> counts.
+    Counts = 0x002a,
 }
 
 /// The kinds that belong to a partition, and go with it.
-pub(crate) const OF_A_PARTITION: [Kind; 10] = [
+pub(crate) const OF_A_PARTITION: [Kind; 11] = [
     Kind::Checkpoint,
     Kind::Saga,
     Kind::Due,
@@ -50,6 +52,7 @@ pub(crate) const OF_A_PARTITION: [Kind; 10] = [
     Kind::Breaker,
     Kind::Value,
     Kind::Search,
+    Kind::Counts,
 ];
 
 impl Kind {
@@ -59,6 +62,7 @@ impl Kind {
             RowKind::Saga => Kind::Saga,
             RowKind::Outbox => Kind::Outbox,
             RowKind::Breaker => Kind::Breaker,
+            RowKind::Counts => Kind::Counts,
         }
     }
 
@@ -151,6 +155,7 @@ fn put_rest(out: &mut Vec<u8>, key: &RowKey) {
             out.extend_from_slice(&flip(*offset).to_be_bytes());
             out.extend_from_slice(&(*index as u32 ^ (1 << 31)).to_be_bytes());
         }
+        RowKey::Counts => {}
     }
 }
 
@@ -160,6 +165,9 @@ fn parse_rest(kind: u16, rest: &[u8]) -> Option<RowKey> {
     }
     if kind == Kind::Breaker as u16 {
         return std::str::from_utf8(rest).ok().map(|name| RowKey::Breaker(name.into()));
+    }
+    if kind == Kind::Counts as u16 {
+        return rest.is_empty().then_some(RowKey::Counts);
     }
     if kind == Kind::Outbox as u16 {
         let (offset, index) = rest.split_at_checked(8)?;
@@ -222,6 +230,9 @@ mod tests {
         row(&mut key, 2, &breaker);
         assert_eq!(key, b"\x00\x26\x00\x02payment");
         assert_eq!(parse_row(&key), Some(breaker));
+        row(&mut key, 258, &RowKey::Counts);
+        assert_eq!(key, b"\x00\x2a\x01\x02");
+        assert_eq!(parse_row(&key), Some(RowKey::Counts));
         row(&mut key, 258, &saga);
         assert_eq!(key, b"\x00\x20\x01\x02o/1");
         assert_eq!(parse_row(&key), Some(saga));
@@ -244,6 +255,7 @@ mod tests {
         }
         outbox.push(0);
         assert_eq!(parse_row(&outbox), None, "something is left over");
+        assert_eq!(parse_row(b"\x00\x2a\x00\x01\x00"), None, "something is left over");
         for wrong in [&b"\x00\x21\x00\x03\x80"[..], b"\x00\x21\x00\x03\x80\x00\x00\x00\x00\x00\x00\x05\x00\x99o/1"] {
             assert_eq!(parse_place(wrong), None, "{wrong:02x?}");
         }

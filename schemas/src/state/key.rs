@@ -12,6 +12,8 @@ pub enum RowKind {
     Outbox,
     /// Breakers that are not closed, by participant.
     Breaker,
+    /// The partition's counts: one row.
+    Counts,
 }
 
 /// A row's key within its partition. Rows of a kind are ordered by it.
@@ -23,6 +25,8 @@ pub enum RowKey {
     Outbox(i64, i32),
     /// A participant's name.
     Breaker(Arc<str>),
+    /// The only one of its kind.
+    Counts,
 }
 
 impl RowKey {
@@ -37,6 +41,7 @@ impl RowKey {
             RowKey::Saga(_) => RowKind::Saga,
             RowKey::Outbox(_, _) => RowKind::Outbox,
             RowKey::Breaker(_) => RowKind::Breaker,
+            RowKey::Counts => RowKind::Counts,
         }
     }
 }
@@ -47,6 +52,7 @@ impl fmt::Display for RowKey {
             RowKey::Saga(id) => f.write_str(id),
             RowKey::Outbox(offset, index) => write!(f, "effect {index} of the record at {offset}"),
             RowKey::Breaker(participant) => write!(f, "the breaker of {participant}"),
+            RowKey::Counts => f.write_str("the counts"),
         }
     }
 }

@@ -12,7 +12,7 @@ use ringmaster_schemas::journal::{
     SagaEvent, VERSION,
 };
 use ringmaster_schemas::snapshot::{SNAPSHOT_VERSION, SnapshotRecord};
-use ringmaster_schemas::state::{Breaker, Checkpoint, OutboxEffect, Saga};
+use ringmaster_schemas::state::{Breaker, Checkpoint, Counts, OutboxEffect, Saga};
 
 use crate::golden::hex;
 use crate::{generate, schema, shown};
@@ -24,7 +24,7 @@ const REGENERATE: &str = "RINGMASTER_GOLDEN";
 /// Reads bytes by the code and writes them again.
 type Rewrite = fn(&[u8]) -> Result<Vec<u8>, Malformed>;
 
-const KINDS: [(&str, &str, Rewrite); 11] = [
+const KINDS: [(&str, &str, Rewrite); 12] = [
     ("journal-v2", include_str!("../../avsc/JournalEntry.avsc"), |bytes| {
         JournalRecord::decode(bytes).map(|record| record.encode())
     }),
@@ -44,6 +44,7 @@ const KINDS: [(&str, &str, Rewrite); 11] = [
     }),
     ("outbox-v2", include_str!("../../avsc/OutboxRow.avsc"), |bytes| OutboxEffect::decode(bytes).map(|row| row.encode())),
     ("breaker-v2", include_str!("../../avsc/BreakerRow.avsc"), |bytes| Breaker::decode(bytes).map(|row| row.encode())),
+    ("counts-v2", include_str!("../../avsc/CountsRow.avsc"), |bytes| Counts::decode(bytes).map(|row| row.encode())),
 ];
 
 fn golden_path(name: &str) -> PathBuf {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ringmaster_core::partition::{BreakerSettings, Limits, Replica, Rows, Settings};
 use ringmaster_schemas::journal::JournalRecord;
-use ringmaster_schemas::state::{Batch, Breaker, Checkpoint, Index, OutboxEffect, RowKey, RowKind, Saga, index_keys};
+use ringmaster_schemas::state::{Batch, Breaker, Checkpoint, Counts, Index, OutboxEffect, RowKey, RowKind, Saga, index_keys};
 
 use crate::state::asked;
 use crate::{same_again, written};
@@ -112,6 +112,7 @@ fn stored(batch: &Batch) {
             }
             RowKey::Outbox(..) => OutboxEffect::decode(value).expect("an effect can be read").encode(),
             RowKey::Breaker(_) => Breaker::decode(value).expect("a breaker can be read").encode(),
+            RowKey::Counts => Counts::decode(value).expect("counts can be read").encode(),
         };
         assert_eq!(&again, value, "a row of {} is another once it was read", change.key);
     }

@@ -6,12 +6,12 @@
 
 use ringmaster_core::saga::{passed, state_token, why};
 use ringmaster_schemas::journal::{Letter, Quarantined};
-use ringmaster_schemas::state::{Breaker, Checkpoint, OutboxEffect, Saga, index_keys};
+use ringmaster_schemas::state::{Breaker, Checkpoint, Counts, OutboxEffect, Saga, index_keys};
 
 use crate::world::world;
 use crate::{Written, same_again, written};
 
-written!(Checkpoint, OutboxEffect, Breaker, Letter, Quarantined);
+written!(Checkpoint, OutboxEffect, Breaker, Counts, Letter, Quarantined);
 
 /// The id of a row is its key.
 const ID: &str = "order-fulfilment/order-1";
@@ -27,10 +27,11 @@ impl Written for Saga {
 
 pub(crate) fn run(input: &[u8]) {
     let Some((&kind, value)) = input.split_first() else { return };
-    match kind % 4 {
+    match kind % 5 {
         0 => drop(same_again::<Checkpoint>(value)),
         1 => drop(same_again::<OutboxEffect>(value)),
         2 => drop(same_again::<Breaker>(value)),
+        4 => drop(same_again::<Counts>(value)),
         _ => {
             if let Some(saga) = same_again::<Saga>(value) {
                 asked(&saga);

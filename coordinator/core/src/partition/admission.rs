@@ -232,7 +232,8 @@ impl Owner {
         if let Some(slot) = self.replica.table.place(id) {
             return Ok(Some(slot));
         }
-        let loaded = self.replica.table.load(shared(), cx.rows).map_err(|detail| self.unreadable(detail))?;
+        let loaded = self.replica.table.load(shared(), cx.rows, &mut self.replica.counts.names);
+        let loaded = loaded.map_err(|detail| self.unreadable(detail))?;
         self.asking += loaded.map_or(0, |slot| self.asks(slot));
         Ok(loaded)
     }

@@ -8,6 +8,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{BreakerChange, DecisionWriter, Position, TopicId};
 use ringmaster_schemas::state::Saga;
 
+use super::counts::Tallied;
 use super::marks::Marks;
 use super::outbox::Place;
 use super::replica::Replica;
@@ -87,6 +88,8 @@ pub(super) struct Open {
     pub(super) touched: Vec<Slot>,
     pub(super) effects: Vec<Effect>,
     pub(super) moves: Vec<Move>,
+    /// What is to be counted.
+    pub(super) tallied: Vec<Tallied>,
 }
 
 /// What a record does beside rows.
@@ -114,6 +117,7 @@ pub(super) struct Pending {
     pub(super) effects: Vec<Effect>,
     pub(super) positions: Vec<Position>,
     pub(super) moves: Vec<Move>,
+    pub(super) tallied: Vec<Tallied>,
     /// What it takes beside its rows.
     pub(super) bytes: usize,
 }

@@ -97,6 +97,7 @@ impl Replica {
         self.make_late_effects(LookedAt::Stored);
         let mut rows = self.stage_rows();
         self.outbox.stage(&mut rows);
+        rows.push(self.stage_counts(law::checkpoint_offset(&self.fence)));
         reached("batch_built");
         Some(Batch { partition: self.settings.number, base_offset: self.stored, checkpoint: self.checkpoint(), rows })
     }
@@ -122,19 +123,24 @@ impl Replica {
             if let Some(before) = &before {
                 let sum = sums.at(before.places.expiry);
                 *sum = sum.wrapping_sub(before.hash);
+                self.counts.add(&before.facets, before.places.expiry, -1);
             }
             let (before, large) = before.map_or((IndexKeys::NONE, false), |before| (before.places, before.large));
             let large = Large { before: large, now: Vec::new() };
             return Some(RowChange { key: RowKey::Saga(row.id.clone()), value: None, before, after: IndexKeys::NONE, large });
         }
         let value = saga.encode();
-        let (stored, now) = Stored::of(&row.id, &value, saga);
+        let (stored, now) = Stored::of(&row.id, &value, saga, &mut self.counts.names);
         if let Some(before) = &row.stored
             && before.places.expiry.is_none_or(|bucket| bucket > expired)
         {
             let sum = sums.at(before.places.expiry);
             *sum = sum.wrapping_sub(before.hash);
+            if !mutated("row_counted_again") {
+                self.counts.add(&before.facets, before.places.expiry, -1);
+            }
         }
+        self.counts.add(&stored.facets, stored.places.expiry, 1);
         let sum = sums.at(stored.places.expiry);
         *sum = sum.wrapping_add(stored.hash);
         let after = stored.places.clone();

@@ -21,6 +21,7 @@ mod claim;
 mod clock;
 mod confirm;
 mod counters;
+mod counts;
 mod digest;
 mod drain;
 mod family;
@@ -71,6 +72,7 @@ use rules as law;
 
 pub use admission::Held;
 pub use counters::Counters;
+pub use counts::recount_standing;
 pub use digest::recount;
 pub use fence::{Fence, Verdict, identity_of};
 pub use happened::Happened;

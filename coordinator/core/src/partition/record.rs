@@ -43,8 +43,8 @@ impl Owner {
             let stamp = self.stamp(now, cx);
             let topics: Vec<TopicId> = self.settings.inputs.iter().map(|input| input.topic).collect();
             let writer = DecisionWriter::new(&stamp, &topics, 4096);
-            let (touched, effects, moves) = (Vec::new(), Vec::new(), Vec::new());
-            self.ahead.open = Some(Open { writer, number: stamp.number, now, touched, effects, moves });
+            let (touched, effects, moves, tallied) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+            self.ahead.open = Some(Open { writer, number: stamp.number, now, touched, effects, moves, tallied });
         }
         self.ahead.open.as_mut().expect("just opened")
     }
@@ -94,7 +94,8 @@ impl Owner {
         let rows = open.touched.iter().map(current).collect();
         cx.counters.turns += open.writer.turn_count() as u64;
         let pending = self.pending(open.number, open.now);
-        self.append(open.writer.finish(), Pending { rows, effects: open.effects, moves: open.moves, ..pending }, cx);
+        let Open { writer, effects, moves, tallied, .. } = open;
+        self.append(writer.finish(), Pending { rows, effects, moves, tallied, ..pending }, cx);
     }
 
     fn pending(&mut self, number: i64, now: Millis) -> Pending {
@@ -115,6 +116,7 @@ impl Owner {
             effects: Vec::new(),
             positions,
             moves: Vec::new(),
+            tallied: Vec::new(),
             bytes: 0,
         }
     }

@@ -19,12 +19,14 @@ use ringmaster_schemas::names;
 use ringmaster_schemas::state::{Checkpoint, Digest, Index, Saga};
 
 use super::ahead::{Move, Pending};
+use super::counts::{Counts, tally};
 use super::fence::{Fence, Verdict, identity_of};
 use super::late::{Changed, LateEffects, LookedAt, Unmade};
 use super::marks::{self, Marks};
 use super::outbox::Outbox;
 use super::table::Table;
 use super::{Rows, Settings, digest, law};
+use crate::faults::mutated;
 use crate::saga::{Breakers, Effect, Sender, apply, brought, effects, order_of, returned};
 
 /// Why something could not be taken in.
@@ -64,6 +66,8 @@ pub struct Replica {
     pub(super) stored_breakers: BTreeMap<Arc<str>, u128>,
     /// Over all rows, as of the last batch.
     pub(super) digest: Digest,
+    /// How many sagas stand where, and what participants were asked: rows as of the last batch, all else as of now.
+    pub(super) counts: Counts,
     /// The journal offset of the stored checkpoint; -1 if there is none.
     pub(super) stored: i64,
     /// Versions that sagas were started by in records that were replayed, with their offsets in the topic of definitions.
@@ -96,6 +100,7 @@ impl Replica {
             touched_breakers: BTreeSet::new(),
             stored_breakers: BTreeMap::new(),
             digest: digest::empty(),
+            counts: Counts::default(),
             stored: -1,
             versions: BTreeMap::new(),
             command_topics: HashMap::new(),
@@ -117,7 +122,7 @@ impl Replica {
         let (stuck, parked) = (count(Index::Stuck)?, count(Index::Parked)?);
         let (breakers, stored_breakers) = digest::stored_breakers(rows)?;
         let (positions, marks) = marks::told_apart(std::mem::take(&mut checkpoint.positions));
-        Ok(Replica {
+        let mut replica = Replica {
             breakers,
             stored_breakers,
             fence: law::fence_of(&checkpoint),
@@ -131,7 +136,9 @@ impl Replica {
             digest: checkpoint.digest,
             stored: checkpoint.journal_offset,
             ..Replica::new(settings)
-        })
+        };
+        replica.restore_counts(rows)?;
+        Ok(replica)
     }
 
     /// The next offset of the journal that it takes.
@@ -223,20 +230,21 @@ impl Replica {
     }
 
     fn take_changes(&mut self, offset: i64, decision: Decision, rows: &dyn Rows) -> Result<(), Untaken> {
-        let (at, mut unmade) = (decision.stamp.now, Vec::new());
+        let (at, mut unmade, mut tallied) = (decision.stamp.now, Vec::new(), Vec::new());
         for change in decision.turns.into_iter().flat_map(|turn| turn.changes) {
             match change {
                 Change::Saga(change) => {
-                    let slot = self.table.find_or_insert(&change.saga, rows).map_err(Untaken::Store)?;
+                    let slot = self.load_or_insert(&change.saga, rows)?;
                     for event in &change.events {
                         if let SagaEvent::Started { head, .. } = event {
                             self.note_version(head);
                         }
                     }
-                    let expired = self.expired;
+                    let (expired, names) = (self.expired, &mut self.counts.names);
                     let saga = self.table.change(slot, |row| {
                         // It starts anew where nobody remembers it.
                         row.take_if(|saga| !is_remembered(saga, expired));
+                        tally((&change.saga, row.as_deref()), &change.events, names, &mut tallied);
                         change.events.iter().try_for_each(|event| apply(&change.saga, row, event, at))
                     });
                     let saga = saga.map_err(|illegal| Untaken::Wrong(illegal.to_string()))?;
@@ -255,9 +263,17 @@ impl Replica {
                 Change::Breaker(change) => self.set_breaker(&change, at),
             }
         }
+        if !mutated("replay_not_tallied") {
+            self.counts.happened(&tallied);
+        }
         self.late.push(offset, at, unmade);
         self.release();
         Ok(())
+    }
+
+    /// The place of a row, loaded if it is in the store, made if there is none.
+    pub(super) fn load_or_insert(&mut self, id: &Arc<str>, rows: &dyn Rows) -> Result<super::table::Slot, Untaken> {
+        self.table.find_or_insert(id, rows, &mut self.counts.names).map_err(Untaken::Store)
     }
 
     /// A saga runs by the version that its head names.
@@ -290,6 +306,7 @@ impl Replica {
         for (slot, saga) in pending.rows.drain(..) {
             self.table.set(slot, saga);
         }
+        self.counts.happened(&pending.tallied);
         for position in &pending.positions {
             self.set_position(position);
         }

@@ -134,7 +134,7 @@ impl Restoring {
         let mut events = change.events.as_slice();
         let known = match table.place(&change.saga) {
             Some(slot) => Some(slot),
-            None => table.load(change.saga.clone(), rows).map_err(Untaken::Store)?,
+            None => table.load(change.saga.clone(), rows, &mut self.replica.counts.names).map_err(Untaken::Store)?,
         };
         let slot = match known {
             Some(slot) => slot,
@@ -187,7 +187,7 @@ impl Restoring {
                 if saga.began() {
                     self.replica.note_version(&saga.head);
                 }
-                let slot = self.replica.table.find_or_insert(&id, rows).map_err(Untaken::Store)?;
+                let slot = self.replica.load_or_insert(&id, rows)?;
                 self.replica.table.set(slot, Arc::new(saga));
             }
             SnapshotRow::Effect { offset, index, row } => {
@@ -216,6 +216,8 @@ impl Restoring {
             return Err(Untaken::Wrong("with the journal it does not make the state that it was taken of".to_owned()));
         }
         rows.append(&mut self.effects);
+        self.replica.begin_counts(self.manifest.until.now);
+        rows.push(self.replica.stage_counts(self.manifest.until.journal_offset));
         self.last = Some(self.batch(self.manifest.until.clone(), rows));
         Ok(())
     }

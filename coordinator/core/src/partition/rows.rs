@@ -5,17 +5,28 @@ use std::sync::Arc;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::state::{RowKey, Saga, Status};
 
+use super::ahead::Ahead;
 use super::owner::Owner;
 use super::replica::is_remembered;
-use super::table::Slot;
+use super::table::{Slot, Table};
+
+fn current<'a>(ahead: &'a Ahead, table: &'a Table, slot: Slot) -> Option<&'a Arc<Saga>> {
+    match ahead.rows.get(&slot) {
+        Some(current) => Some(&current.saga),
+        None => table.row(slot).saga.as_ref(),
+    }
+}
+
+/// What a place means now, as [`Owner::remembered`] says it.
+pub(super) fn remembered<'a>(ahead: &'a Ahead, table: &'a Table, slot: Slot) -> Option<&'a Arc<Saga>> {
+    let is_there = |saga: &&Arc<Saga>| saga.status != Status::Swept && is_remembered(saga, ahead.expired);
+    current(ahead, table, slot).filter(is_there)
+}
 
 impl Owner {
     /// The row at a place with all turns that were decided; none if it does not exist.
     pub(super) fn current(&self, slot: Slot) -> Option<&Arc<Saga>> {
-        match self.ahead.rows.get(&slot) {
-            Some(current) => Some(&current.saga),
-            None => self.replica.table.row(slot).saga.as_ref(),
-        }
+        current(&self.ahead, &self.replica.table, slot)
     }
 
     /// The saga that a place means now: none if it never was, has not begun, or was forgotten.
@@ -25,8 +36,7 @@ impl Owner {
 
     /// The same, or what came before it.
     pub(super) fn remembered(&self, slot: Slot) -> Option<&Arc<Saga>> {
-        let is_there = |saga: &&Arc<Saga>| saga.status != Status::Swept && is_remembered(saga, self.ahead.expired);
-        self.current(slot).filter(is_there)
+        remembered(&self.ahead, &self.replica.table, slot)
     }
 
     /// When something of the row at a place is due.
@@ -39,7 +49,7 @@ impl Owner {
     pub(super) fn slot_of(&self, key: &RowKey) -> Option<Slot> {
         match key {
             RowKey::Saga(id) => self.replica.table.place(id),
-            RowKey::Outbox(..) | RowKey::Breaker(_) => None,
+            RowKey::Outbox(..) | RowKey::Breaker(_) | RowKey::Counts => None,
         }
     }
 }

@@ -9,6 +9,7 @@ use ringmaster_schemas::state::{IndexKeys, RowKey, Saga, index_keys};
 use twox_hash::XxHash3_128;
 
 use super::Rows;
+use super::counts::{Facets, Names};
 use crate::faults::mutated;
 
 /// A row's place. Valid as long as the row is in memory; [`Row::generation`] tells a place that was given away.
@@ -48,13 +49,14 @@ pub(super) struct Row {
 pub(super) struct Stored {
     pub(super) hash: u128,
     pub(super) places: IndexKeys,
+    pub(super) facets: Facets,
     /// Some of its values are kept by themselves.
     pub(super) large: bool,
 }
 
 impl Stored {
     /// Of a row, and where the values of it lie that are kept by themselves.
-    pub(super) fn of(id: &str, row: &[u8], saga: &Saga) -> (Self, Vec<Range<usize>>) {
+    pub(super) fn of(id: &str, row: &[u8], saga: &Saga, names: &mut Names) -> (Self, Vec<Range<usize>>) {
         let mut places = index_keys(saga);
         if mutated("search_not_stored") {
             places.search = None;
@@ -62,7 +64,7 @@ impl Stored {
         // What expires is deleted without a look at it, and written once before that.
         let is_whole = places.expiry.is_some() || mutated("large_values_written_again");
         let large = if is_whole { Vec::new() } else { saga.large_in(row) };
-        (Stored { hash: row_hash(id, row), places, large: !large.is_empty() }, large)
+        (Stored { hash: row_hash(id, row), places, facets: Facets::of(saga, names), large: !large.is_empty() }, large)
     }
 }
 
@@ -110,11 +112,11 @@ impl Table {
     }
 
     /// A row that is not in memory, loaded if it is in the store; its place.
-    pub(super) fn load(&mut self, id: Arc<str>, stored: &dyn Rows) -> Result<Option<Slot>, String> {
+    pub(super) fn load(&mut self, id: Arc<str>, stored: &dyn Rows, names: &mut Names) -> Result<Option<Slot>, String> {
         let key = RowKey::Saga(id);
         let (Some(row), RowKey::Saga(id)) = (stored.row(&key)?, key) else { return Ok(None) };
         let saga = Saga::decode(&id, &row).map_err(|error| stored.damaged(format!("the row of {id}: {error}")))?;
-        let (mut stored, _) = Stored::of(&id, &row, &saga);
+        let (mut stored, _) = Stored::of(&id, &row, &saga, names);
         if mutated("search_forgotten_when_loaded") {
             stored.places.search = None;
         }
@@ -126,10 +128,10 @@ impl Table {
     }
 
     /// The row's place, loaded if it is in the store, made if there is none.
-    pub(super) fn find_or_insert(&mut self, id: &Arc<str>, stored: &dyn Rows) -> Result<Slot, String> {
+    pub(super) fn find_or_insert(&mut self, id: &Arc<str>, stored: &dyn Rows, names: &mut Names) -> Result<Slot, String> {
         let found = match self.place(id) {
             Some(slot) => Some(slot),
-            None => self.load(id.clone(), stored)?,
+            None => self.load(id.clone(), stored, names)?,
         };
         Ok(found.unwrap_or_else(|| self.insert(id.clone())))
     }

@@ -12,8 +12,10 @@ use ringmaster_schemas::state::Saga;
 use smallvec::{SmallVec, smallvec};
 
 use super::ahead::Move;
+use super::counts::tally;
 use super::input::{NOBODY, rejected, unknown};
 use super::owner::Owner;
+use super::rows::remembered;
 use super::table::Slot;
 use super::taken::Taken;
 use super::{Context, Note, Role, Why, Wish};
@@ -103,7 +105,7 @@ impl Owner {
     pub(super) fn push<'a>(&mut self, turn: Turn<'a>, cx: &mut Context<'_>) -> Result<(), Turn<'a>> {
         let Some(open) = self.write(&turn, cx) else { return Err(turn) };
         let (number, at) = (open.number, open.now);
-        let mut effects = std::mem::take(&mut open.effects);
+        let (mut effects, mut tallied) = (std::mem::take(&mut open.effects), std::mem::take(&mut open.tallied));
         open.moves.extend(turn.moved);
         if let Cause::Routed { from, .. } = &turn.cause {
             open.moves.push(Move::Mark(from.source, from.partition, from.offset + 1));
@@ -115,6 +117,8 @@ impl Owner {
                 Change::Saga(change) => {
                     let (slot, saga) = rows.next().expect("a turn has a row for each change of a saga");
                     count(&change.saga, &change.events, is_alone, cx);
+                    let before = remembered(&self.ahead, &self.replica.table, slot).map(|saga| &**saga);
+                    tally((&change.saga, before), &change.events, &mut self.replica.counts.names, &mut tallied);
                     let before = effects.len();
                     self.replica.effects_of((&saga.id, &saga.head, Some(&saga)), &change.events, at, &mut effects);
                     self.note_asked(&effects[before..], at, cx);
@@ -145,7 +149,7 @@ impl Owner {
             }
         }
         if let Some(open) = &mut self.ahead.open {
-            open.effects = effects;
+            (open.effects, open.tallied) = (effects, tallied);
         }
         Ok(())
     }

@@ -52,7 +52,7 @@ pub use passed::{Passed, passed};
 pub use pausing::postponed;
 pub use told::{Teller, Told, Versions};
 pub use values::{Evaluated, Values, View};
-pub use why::{Why, name_of, reason_of, why};
+pub use why::{Why, name_of, reason_at, reason_of, why};
 
 use std::sync::Arc;
 

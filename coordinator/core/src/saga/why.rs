@@ -8,7 +8,7 @@ mod ways;
 
 use std::sync::Arc;
 
-pub use items::reason_of;
+pub use items::{reason_at, reason_of};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, Phase, Place};
 use ringmaster_schemas::names::{Direction, below, participant_of, root_of};

@@ -13,6 +13,7 @@ use ringmaster_schemas::journal::Encoding;
 use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::state::{Batch, Checkpoint, RowKey};
 
+pub(crate) use super::broken::without;
 use super::stored::Stored;
 
 /// When tests begin.
@@ -376,6 +377,7 @@ impl Line {
     /// Stores what was staged.
     pub(crate) fn store(&mut self, staged: Batch) {
         self.partition.stored(&staged);
+        let expired = staged.checkpoint.expired_bucket;
         self.stored = Some(staged.checkpoint);
         for change in staged.rows {
             super::search::change(&mut self.found, &change);
@@ -384,17 +386,6 @@ impl Line {
                 None => drop(self.rows.remove(&change.key)),
             }
         }
+        super::counted::add_up(&self.rows, expired);
     }
-}
-
-/// Does this without a rule of the protocol; where faults are not compiled in, not at all.
-pub(crate) fn without(rule: &'static str, attack: impl FnOnce()) {
-    #[cfg(feature = "faults")]
-    {
-        ringmaster_core::faults::mutate(Some(rule));
-        attack();
-        ringmaster_core::faults::mutate(None);
-    }
-    #[cfg(not(feature = "faults"))]
-    drop((rule, attack));
 }

@@ -2,9 +2,11 @@
 
 mod acts;
 mod admission;
+mod broken;
 mod by_hand;
 mod claims;
 mod clocks;
+mod counted;
 mod delivered;
 mod explored;
 mod followed;

@@ -49,6 +49,7 @@ impl Topic {
             let is_in = match key {
                 RowKey::Saga(id) => is_in_snapshot(&Saga::decode(id, row).expect("a row"), since.as_ref(), until.expired_bucket),
                 RowKey::Outbox(..) | RowKey::Breaker(_) => true,
+                RowKey::Counts => false,
             };
             if is_in {
                 SnapshotRow::new(key, row).put_framed(&mut bytes);

@@ -23,7 +23,7 @@ impl Rows for Stored<'_> {
                 let saga = Saga::decode(id, row).expect("a stored row");
                 Some((index_keys(&saga).place(index)?, key.clone()))
             }
-            RowKey::Outbox(..) | RowKey::Breaker(_) => None,
+            RowKey::Outbox(..) | RowKey::Breaker(_) | RowKey::Counts => None,
         };
         let places: BTreeSet<(i64, RowKey)> = self.1.iter().filter_map(place).collect();
         let mut within = places.into_iter().filter(|(at, _)| (from..to).contains(at));

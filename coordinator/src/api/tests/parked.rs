@@ -4,7 +4,8 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::Next;
 use ringmaster_schemas::names::partition_of;
 use ringmaster_schemas::state::{
-    Breaker, BreakerState, Course, Detail, Entry, EntryMore, Paused, Saga, SagaMore, Waits, Work, index_keys, parked_places,
+    AgeCount, Breaker, BreakerState, CellCount, Counts, Course, Detail, EndedCount, Entry, EntryMore, ParticipantCounts, Paused,
+    Saga, SagaMore, Standing, VersionCounts, Waits, Work, index_keys,
 };
 use serde_json::Value;
 
@@ -65,30 +66,33 @@ fn key_in(partition: i32, number: usize) -> String {
     keys.filter(|key| partition_of(key.as_bytes(), PARTITIONS) == partition).nth(number).expect("keys have no end")
 }
 
-fn participant(server: &Server, name: &str) -> Value {
-    let (code, body) = get(server, "/api/participants");
+fn participant(server: &Server, name: &str) -> Participant {
+    let (code, body) = get(server, "/api/v1/participants");
     assert_eq!(code, 200, "{body}");
-    let found = body["participants"].as_array().expect("a list").iter().find(|shown| shown["participant"] == name);
-    found.unwrap_or_else(|| panic!("{name}: {body}")).clone()
+    let all: Participants = serde_json::from_value(body).expect("what the API says it is");
+    all.participants.into_iter().find(|shown| shown.participant == name).unwrap_or_else(|| panic!("{name}"))
 }
 
 #[test]
 fn a_participant_that_is_asked_is_listed_too() {
     let server = served([]);
-    let (_, body) = get(&server, "/api/participants");
-    let hotel = json!({
-        "participant": "hotel", "state": "asked", "since": null, "by": null, "why": null,
-        "partitions": { "asked": PARTITIONS }, "parked": 0, "more": false,
-    });
-    assert_eq!(body, json!({ "participants": [hotel] }));
+    let partitions = [("asked".to_owned(), i64::from(PARTITIONS))].into();
+    let hotel = Participant { participant: "hotel".to_owned(), state: "asked".to_owned(), partitions, ..Participant::default() };
+    assert_eq!(participant(&server, "hotel"), hotel);
+}
+
+/// The counts of a partition in which so much waits for `hotel`, since then.
+fn counted(parked: i64, since_s: i64) -> RowChange {
+    let ages = vec![AgeCount { from: since_s, count: parked }];
+    let hotel = ParticipantCounts { asked: 10, succeeded: 3, parked: ages, ..ParticipantCounts::new("hotel".into()) };
+    let counts = Counts { journal_offset: 17, started: 5, participants: vec![hotel], ..Counts::default() };
+    RowChange::plain(RowKey::Counts, Some(counts.encode()))
 }
 
 /// The worst of what it is in the partitions, from where it was so first; what waits for it in all of them.
 #[test]
 fn a_participant_is_as_bad_as_it_is_anywhere() {
-    let rows =
-        |partition: i32| (0..3).map(|number| row_of(&parked(&key_in(partition, number), 10, &["hotel"]))).collect::<Vec<_>>();
-    let with = |partition, breaker| (partition, [rows(partition), vec![breaker]].concat());
+    let with = |partition, breaker| (partition, vec![counted(3, 50 - i64::from(partition)), breaker]);
     let server = served([
         with(0, breaker("hotel", BreakerState::Open, 1_000, None, "it fails")),
         with(1, breaker("hotel", BreakerState::Paused, 3_000, Some("bob"), "they move")),
@@ -96,45 +100,55 @@ fn a_participant_is_as_bad_as_it_is_anywhere() {
         (3, vec![breaker("unknown", BreakerState::Draining, 4_000, None, "it answers")]),
     ]);
     let hotel = participant(&server, "hotel");
-    assert_eq!(
-        hotel,
-        json!({
-            "participant": "hotel", "state": "paused", "since": "1970-01-01T00:00:02Z", "by": "ann", "why": "they move",
-            "partitions": { "asked": 1, "open": 1, "paused": 2 }, "parked": 9, "more": false,
-        })
-    );
+    assert_eq!((&*hotel.state, hotel.since.as_deref(), hotel.by.as_deref()), ("paused", Some("1970-01-01T00:00:02Z"), Some("ann")));
+    assert_eq!(json!(hotel.partitions), json!({ "asked": 1, "open": 1, "paused": 2 }));
+    assert_eq!((hotel.parked, hotel.parked_since.as_deref()), (9, Some("1970-01-01T00:00:48Z")));
+    assert_eq!((hotel.asked, hotel.succeeded, hotel.unanswered, hotel.counted_since), (30, 9, 0, None));
     let unknown = participant(&server, "unknown");
-    assert_eq!((&unknown["state"], &unknown["partitions"]["draining"]), (&json!("draining"), &json!(1)), "no definition names it");
+    assert_eq!((&*unknown.state, unknown.partitions["draining"]), ("draining", 1), "no definition names it");
 }
 
-/// Two participants whose rows lie in one range.
-fn sharing() -> (String, String) {
-    let mut seen = std::collections::HashMap::new();
-    for number in 0.. {
-        let name = format!("p{number}");
-        if let Some(other) = seen.insert(parked_places(Some(&name)).start, name.clone()) {
-            return (other, name);
-        }
-    }
-    unreachable!("there are fewer ranges than names")
-}
-
-/// A range says whom a row waits for only where nobody else is known to share it.
+/// How many sagas stand where, by the names of their definitions and steps; of a version that is not known here by its hash.
 #[test]
-fn what_waits_for_several_or_in_a_shared_range_is_counted_by_its_rows() {
-    let (one, other) = sharing();
-    let open = |name: &str| breaker(name, BreakerState::Open, 5, None, "it fails");
-    let sagas = [
-        parked(&key_in(0, 0), 10, &[&one]),
-        parked(&key_in(0, 1), 11, &[&other]),
-        parked(&key_in(0, 2), 12, &[&other, &other]),
-        parked(&key_in(0, 3), 13, &["hotel", &one]),
-        parked(&key_in(0, 4), 14, &["hotel"]),
+fn an_overview_needs_no_rows() {
+    let (knowledge, saga) = with_a_trip();
+    let cell = |standing, node, waits, count| CellCount { standing, node, waits, sagas: count, open: count };
+    let ended = vec![EndedCount { bucket: 9, completed: 7, compensated: 2 }];
+    let cells = vec![
+        cell(Standing::Parked, 1, Waits::Parked, 3),
+        cell(Standing::Running, 1, Waits::Reply, 4),
+        cell(Standing::Running, 0, Waits::No, 1),
     ];
-    let rows = sagas.iter().map(row_of).chain([open(&one), open(&other), open("hotel")]).collect();
-    let server = served([(0, rows)]);
-    let count = |name: &str| participant(&server, name)["parked"].clone();
-    assert_eq!((count(&one), count(&other), count("hotel")), (json!(2), json!(2), json!(2)));
+    let known = VersionCounts { version: saga.head.version(), cells, ended };
+    let unknown = VersionCounts { version: [0xab; 16], cells: vec![cell(Standing::Stuck, 5, Waits::Stuck, 1)], ended: vec![] };
+    let counts = Counts { journal_offset: 17, started: 17, completed: 7, versions: vec![known, unknown], ..Counts::default() };
+    let store = SimStore::new();
+    for partition in [0, 2] {
+        let rows = vec![RowChange::plain(RowKey::Counts, Some(counts.encode()))];
+        store.write(&Batch { partition, base_offset: -1, checkpoint: checkpoint(17), rows }).expect("applies");
+    }
+    let server = serving(Arc::default(), &store, knowledge);
+    let (code, body) = get(&server, "/api/v1/overview");
+    assert_eq!(code, 200, "{body}");
+    let of: Overview = serde_json::from_value(body).expect("what the API says it is");
+    assert_eq!(json!(of.sagas), json!({ "stuck": 2, "parked": 6, "running": 10, "completed": 14, "compensated": 4 }));
+    assert_eq!((of.happened.started, of.happened.completed, of.happened.since), (34, 14, None));
+    let [unknown, trip] = &of.definitions[..] else { panic!("two versions: {:?}", of.definitions) };
+    assert_eq!((&unknown.definition, &*unknown.version), (&None, &*"ab".repeat(16)));
+    assert_eq!((trip.definition.as_deref(), trip.number), (Some("trip"), Some(1)));
+    let waits: Vec<_> = trip.waits.iter().map(|one| (one.step.as_deref(), &*one.reason, &*one.status, one.sagas)).collect();
+    assert_eq!(waits, [(Some("room"), "parked", "parked", 6), (Some("room"), "reply", "running", 8)]);
+    assert_eq!(of.as_of.len(), PARTITIONS as usize);
+    assert_eq!((of.as_of[0].journal_offset, of.as_of[0].age_ms, of.as_of[1].journal_offset), (17, 0, 0));
+    let metrics = client::get(server.address(), "/metrics").expect("an answer").body;
+    for line in [
+        r#"ringmaster_sagas{definition="trip",status="running",reason="reply"} 8"#,
+        r#"ringmaster_sagas{definition="trip",status="running",reason="nothing"} 2"#,
+        r#"ringmaster_sagas{definition="trip",status="completed",reason="nothing"} 14"#,
+        r#"ringmaster_sagas{definition="trip",status="parked",reason="parked"} 6"#,
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
+    }
 }
 
 /// A saga that is parked and has no deadline is in no other index.
@@ -265,21 +279,4 @@ fn who_is_parked_is_told_by_whom_and_why() {
     assert!(draining["breaker"]["state"] == "draining" && !resumes(&draining), "{draining}");
     let closed = leaf(vec![breaker("bank", BreakerState::Paused, 1_000, Some("ann"), "another one's")]);
     assert!(closed["breaker"].is_null() && !resumes(&closed), "{closed}");
-}
-
-/// What is too much to be counted at once is said to be more.
-#[test]
-fn a_count_has_its_bound() {
-    let open = |name: &str| breaker(name, BreakerState::Open, 5, None, "it fails");
-    let saga = parked("t-1", 10, &["bank", "hotel"]);
-    let row = |number: Millis| {
-        let mut saga = saga.clone();
-        saga.id = names::saga_id("trip", &format!("t-{number}")).into();
-        saga.entries.iter_mut().for_each(|entry| entry.since += number);
-        row_of(&saga)
-    };
-    let rows = (0..10_001).map(row).chain([open("bank"), open("hotel")]).collect();
-    let server = served([(0, rows)]);
-    let shown = participant(&server, "bank");
-    assert_eq!((&shown["parked"], &shown["more"]), (&json!(10_000), &json!(true)), "rows that are read have a bound");
 }

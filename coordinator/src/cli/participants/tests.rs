@@ -141,18 +141,27 @@ fn the_table_says_in_how_many_partitions_it_is_so() {
     assert_eq!(of("paused", json!({ "asked": 0, "paused": 8 })), "8");
     assert_eq!(of("open", json!({ "asked": 6, "open": 2 })), "2 of 8");
     assert_eq!(of("paused", json!({ "asked": 1, "draining": 2, "open": 1, "paused": 4 })), "4 of 8, 2 draining, 1 open");
-    let shown = json!({
-        "participant": "hotel", "state": "paused", "since": "2026-11-27T10:00:00Z", "by": "a\u{7}nn", "why": "they move",
-        "partitions": { "asked": 0, "paused": 4 }, "parked": 12, "more": true,
-    });
-    let table = table_of(&[shown]).to_string();
-    for word in ["PARTICIPANT", "hotel", "paused", "12 or more", "a\\u{7}nn", "they move"] {
+    let hotel = Participant {
+        participant: "hotel".to_owned(),
+        state: "paused".to_owned(),
+        since: Some("2026-11-27T10:00:00Z".to_owned()),
+        by: Some("a\u{7}nn".to_owned()),
+        why: Some("they move".to_owned()),
+        parked: 12,
+        parked_since: Some("2026-11-27T10:00:09Z".to_owned()),
+        ..shown(json!({ "asked": 0, "paused": 4 }))
+    };
+    let table = table_of(std::slice::from_ref(&hotel)).to_string();
+    for word in ["PARTICIPANT", "hotel", "paused", "12", "10:00:09Z", "a\\u{7}nn", "they move"] {
         assert!(table.contains(word), "{word}: {table}");
     }
+    let is_asked = Participant { state: "asked".to_owned(), ..hotel };
+    let table = table_of(&[is_asked]).to_string();
+    assert!(!table.contains("WHY") && !table.contains("STUCK"), "nothing to say, no column: {table}");
 }
 
 fn partitions_of(state: &str, partitions: Value) -> String {
-    super::partitions(&json!({ "state": state, "partitions": partitions }))
+    super::partitions(&Participant { state: state.to_owned(), ..shown(partitions) })
 }
 
 /// The record is what the coordinator reads.
@@ -166,20 +175,32 @@ fn a_record_names_its_participant_and_who_and_why() {
 
 #[test]
 fn what_several_instances_say_is_told_as_one() {
-    let row = |state: &str, since: Value, partitions: Value, parked: u64| {
-        json!({ "participants": [{
-            "participant": "payment", "state": state, "since": since, "by": Value::Null, "why": state, "partitions": partitions,
-            "parked": parked, "more": parked > 5,
-        }] })
+    let of = |state: &str, since: Option<&str>, partitions: Value, parked: i64| Participant {
+        participant: "payment".to_owned(),
+        state: state.to_owned(),
+        since: since.map(str::to_owned),
+        why: Some(state.to_owned()),
+        parked,
+        parked_since: (parked > 0).then(|| format!("2026-01-31T00:00:0{parked}Z")),
+        asked: 10,
+        ..shown(partitions)
     };
-    let answers = [
-        row("asked", Value::Null, json!({ "asked": 3 }), 0),
-        row("open", json!("2026-01-31T00:00:02Z"), json!({ "asked": 1, "open": 1 }), 4),
-        row("open", json!("2026-01-31T00:00:01Z"), json!({ "asked": 0, "open": 2, "draining": 1 }), 7),
-    ];
-    let all = merged(&answers);
-    assert_eq!(all.len(), 1);
-    assert_eq!((&all[0]["state"], &all[0]["since"]), (&json!("open"), &json!("2026-01-31T00:00:01Z")));
-    assert_eq!(all[0]["partitions"], json!({ "asked": 4, "open": 3, "draining": 1 }));
-    assert_eq!((&all[0]["parked"], &all[0]["more"]), (&json!(11), &json!(true)));
+    let mut all = Participants::default();
+    for one in [
+        of("asked", None, json!({ "asked": 3 }), 0),
+        of("open", Some("2026-01-31T00:00:02Z"), json!({ "asked": 1, "open": 1 }), 4),
+        of("open", Some("2026-01-31T00:00:01Z"), json!({ "asked": 0, "open": 2, "draining": 1 }), 7),
+    ] {
+        all.add(Participants { participants: vec![one], ..Participants::default() });
+    }
+    let [payment] = &all.participants[..] else { panic!("one: {all:?}") };
+    assert_eq!((&*payment.state, payment.since.as_deref()), ("open", Some("2026-01-31T00:00:01Z")));
+    assert_eq!(json!(payment.partitions), json!({ "asked": 4, "open": 3, "draining": 1 }));
+    assert_eq!((payment.parked, payment.parked_since.as_deref(), payment.asked), (11, Some("2026-01-31T00:00:04Z"), 30));
+}
+
+/// One that is as these partitions say.
+fn shown(partitions: Value) -> Participant {
+    let partitions = serde_json::from_value(partitions).expect("counts");
+    Participant { partitions, ..Participant::default() }
 }

@@ -55,6 +55,7 @@ impl<'a, B: Bus> Pieces<'a, B> {
                         }
                     },
                     RowKey::Outbox(..) | RowKey::Breaker(_) => true,
+                    RowKey::Counts => false,
                 };
                 if is_in {
                     self.add(&key, row);

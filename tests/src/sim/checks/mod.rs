@@ -1,5 +1,6 @@
 //! What must be true of every run; each check has its file and asks only broker, stores and ledgers.
 
+mod counts;
 mod ends;
 mod inputs;
 mod ledgers;

@@ -140,6 +140,7 @@ fn same_rows(store: &SimStore, partition: i32, checkpoint: &Checkpoint, replayed
         return Err(format!("the digest is {:?}, the rows add up to {counted:?}", checkpoint.digest));
     }
     same_breakers(store, partition, replayed)?;
+    super::counts::same_counts(store, partition, checkpoint, replayed)?;
     indexes(store, partition, &all)
 }
 

@@ -148,9 +148,14 @@ fn stretch(first: u16, last: u16) -> String {
 
 /// What an open entry waits for, in a word: a run has one row below it, which is no item.
 pub fn reason_of(definition: &Definition, entry: &Entry) -> &'static str {
-    match definition.node(entry.node).map(|node| &node.verb) {
-        Some(Verb::Run(_)) if entry.waits == Waits::Children => "sub-saga",
-        _ => entry.waits.as_str(),
+    reason_at(definition, entry.node, entry.waits)
+}
+
+/// The same of what waits so at a node.
+pub fn reason_at(definition: &Definition, node: u16, waits: Waits) -> &'static str {
+    match definition.node(node).map(|node| &node.verb) {
+        Some(Verb::Run(_)) if waits == Waits::Children => "sub-saga",
+        _ => waits.as_str(),
     }
 }
 

@@ -1,0 +1,190 @@
+//! How many sagas stand where, and what participants were asked: counted as it happens, and never otherwise than a look at all rows would.
+
+use std::collections::BTreeMap;
+
+use ringmaster_core::partition::recount_standing;
+use ringmaster_schemas::state::{Counts, ParticipantCounts, RowKey, Standing, Waits};
+
+use super::line::{ALPHAS, Line, without};
+use super::stored::Stored;
+
+/// Of whatever is stored the counts are what the rows add up to; and whatever was asked has ended, or is not answered.
+pub(crate) fn add_up(rows: &BTreeMap<RowKey, Vec<u8>>, expired: i64) {
+    let Some(counts) = rows.get(&RowKey::Counts) else { return };
+    let counts = Counts::decode(counts).expect("counts can be read");
+    let counted = recount_standing(&Stored(&None, rows), expired, &counts).expect("rows can be read");
+    assert_eq!(counts.of_rows(), counted, "counted as it happened, and by a look at the rows");
+    for of in &counts.participants {
+        assert_eq!(of.attempts(), of.ended() + of.unanswered(), "whatever was asked has an end, or has none yet: {of:?}");
+    }
+}
+
+impl Line {
+    /// As they are stored.
+    fn counts(&self) -> Counts {
+        Counts::decode(&self.rows[&RowKey::Counts]).expect("counts can be read")
+    }
+
+    fn worker(&self) -> ParticipantCounts {
+        self.counts().participants.first().expect("it was asked").clone()
+    }
+
+    /// Standing, what is waited for most, how many sagas, and how many entries are open.
+    fn cells(&self) -> Vec<(Standing, Waits, i64, i64)> {
+        let counts = self.counts();
+        let cells = counts.versions.iter().flat_map(|version| &version.cells);
+        cells.map(|cell| (cell.standing, cell.waits, cell.sagas, cell.open)).collect()
+    }
+}
+
+/// The words in which operators ask are the counts: who waits, since when, and what was answered.
+#[test]
+fn what_happens_is_counted_where_it_belongs() {
+    let mut line = super::parking::line();
+    let began = line.clocks.wall / 1_000;
+    for id in ["one", "two", "three"] {
+        line.start(ALPHAS, id);
+    }
+    line.acknowledge();
+    line.checkpoint();
+    assert_eq!(line.cells(), [(Standing::Running, Waits::Reply, 3, 3)]);
+    assert_eq!((line.worker().asked, line.worker().unanswered(), line.worker().unanswered[0].from), (3, 3, began));
+    line.reply("alpha/one", 1, "succeeded", line.clocks.wall);
+    line.reply("alpha/two", 1, "refused", line.clocks.wall);
+    line.acknowledge();
+    line.checkpoint();
+    assert_eq!(line.cells(), [(Standing::Running, Waits::Reply, 1, 1)]);
+    let (of, counts) = (line.worker(), line.counts());
+    assert_eq!((of.succeeded, of.refused, of.unanswered()), (1, 1, 1));
+    assert_eq!((counts.started, counts.completed, counts.compensated), (3, 1, 1));
+    let ended: Vec<_> = counts.versions[0].ended.iter().map(|ended| (ended.completed, ended.compensated)).collect();
+    assert_eq!(ended, [(1, 1)], "in the hour in which they go");
+    line.act_on("worker", "pause");
+    line.poll();
+    line.acknowledge();
+    line.start(ALPHAS, "four");
+    line.acknowledge();
+    line.checkpoint();
+    assert_eq!(line.cells(), [(Standing::Parked, Waits::Parked, 1, 1), (Standing::Running, Waits::Reply, 1, 1)]);
+    assert_eq!((line.worker().parkings, line.worker().parked.len()), (1, 1));
+}
+
+/// After a restart all is known at once, whether it is read from the store or made of the journal.
+#[test]
+fn counts_survive_a_restart() {
+    let mut line = Line::owned();
+    for id in ["one", "two"] {
+        line.start(ALPHAS, id);
+        line.acknowledge();
+        line.checkpoint();
+    }
+    line.reply("alpha/one", 1, "failed", line.clocks.wall);
+    line.acknowledge();
+    line.checkpoint();
+    let before = line.counts();
+    for forgets in [false, true] {
+        if forgets {
+            line.rows.clear();
+            line.stored = None;
+        }
+        line.restart(|_| {});
+        line.own();
+        line.checkpoint();
+        let after = Counts { journal_offset: before.journal_offset, ..line.counts() };
+        assert_eq!(after, before, "the store is lost: {forgets}");
+    }
+}
+
+/// A store of a build that did not count is counted once, by its rows; so is one that such a build went on with.
+#[test]
+fn what_was_stored_without_counts_is_counted() {
+    for is_old in [false, true] {
+        let mut line = Line::owned();
+        line.start(ALPHAS, "one");
+        line.acknowledge();
+        line.checkpoint();
+        let old = line.rows[&RowKey::Counts].clone();
+        line.start(ALPHAS, "two");
+        line.acknowledge();
+        line.checkpoint();
+        match is_old {
+            true => drop(line.rows.insert(RowKey::Counts, old)),
+            false => drop(line.rows.remove(&RowKey::Counts)),
+        }
+        line.restart(|_| {});
+        line.own();
+        line.checkpoint();
+        let counts = line.counts();
+        assert!(counts.since > 0, "of what happened before nothing is known");
+        assert_eq!(line.cells(), [(Standing::Running, Waits::Reply, 2, 2)]);
+        assert_eq!((line.worker().asked, line.worker().unanswered(), counts.started), (2, 2, 0));
+        line.start(ALPHAS, "three");
+        line.acknowledge();
+        line.restart(|_| {});
+        line.own();
+        line.checkpoint();
+        assert_eq!((line.counts().since, line.counts().started), (counts.since, 1));
+    }
+}
+
+/// Ages are told by the second for an hour, then by the hour; and an answer finds its own, however late.
+#[test]
+fn old_ages_are_told_by_the_hour() {
+    const HOUR_S: i64 = 3_600;
+    let mut line = super::parking::line();
+    line.act_on("worker", "pause");
+    line.poll();
+    line.acknowledge();
+    for id in ["one", "two", "three"] {
+        line.start(ALPHAS, id);
+        line.pass(2_000);
+        line.look();
+    }
+    line.acknowledge();
+    line.checkpoint();
+    assert_eq!(line.worker().parked.len(), 3, "each in its own second");
+    line.pass(3 * HOUR_S * 1_000);
+    line.look();
+    line.start(ALPHAS, "four");
+    line.acknowledge();
+    line.checkpoint();
+    let parked = line.worker().parked;
+    assert_eq!(parked.iter().map(|age| age.count).sum::<i64>(), 4);
+    assert!(parked.len() <= 3, "an hour, perhaps two, and a second: {parked:?}");
+    assert_eq!(parked[0].from % HOUR_S, 0);
+    line.act_on("worker", "resume");
+    line.poll();
+    for _ in 0..20 {
+        line.pass(1_000);
+        line.look();
+        line.acknowledge();
+        line.sent().iter().for_each(|key| line.well(key, 1));
+    }
+    line.checkpoint();
+    assert_eq!(line.worker().parked, [], "each has left the hour that it was in");
+}
+
+/// An attempt ends once, though its turn says several things of it: what was not done for sure is undone, and that cannot be made.
+#[test]
+fn an_attempt_ends_once() {
+    let ends = || {
+        let mut line = Line::of(
+            "
+saga: trip
+start: { on: Asked, from: alphas, key: event.id }
+steps:
+  - { step: room, do: worker.Book, with: { id: key }, undo: { do: worker.Cancel, with: { each: 1 / size(start.none) } } }
+",
+            |_| {},
+        );
+        line.put(ALPHAS, line.clocks.wall, Some("one"), r#"{"id":"one","none":[]}"#);
+        line.poll();
+        line.acknowledge();
+        line.reply_to("trip/one/room/do", "failed");
+        line.checkpoint();
+        line.worker()
+    };
+    let of = ends();
+    assert_eq!((of.asked, of.failed, of.ended(), of.stuck.len()), (1, 1, 1, 1));
+    without("attempt_ends_twice_in_a_turn", || drop(std::panic::catch_unwind(ends).expect_err("it does not add up")));
+}

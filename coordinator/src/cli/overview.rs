@@ -1,0 +1,144 @@
+//! `overview`: how many sagas stand where, what they wait for, and which participant it is that they wait for.
+
+use std::io::Write;
+use std::net::SocketAddr;
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+use super::definitions::say;
+use super::exit::Failure;
+use super::participants;
+use super::saga::ask_typed;
+use super::text::printable;
+use crate::api::{DefinitionCounts, Overview, WaitCounts};
+use crate::config::Config;
+
+/// The order in which people look: what needs them first.
+const STATUSES: [&str; 8] = ["stuck", "parked", "paused", "held", "running", "compensating", "completed", "compensated"];
+
+/// `ringmaster overview`
+pub(super) fn overview(config: &Config, api: Option<SocketAddr>, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut overview = Overview::default();
+    for answer in ask_typed::<Overview>(config, api, "/api/v1/overview")? {
+        overview.add(answer);
+    }
+    if as_json {
+        return say(out, format_args!("{}", serde_json::to_string(&overview).expect("it is JSON")));
+    }
+    let participants = participants::ask(config, api)?;
+    say(out, format_args!("{}", sagas(&overview)))?;
+    for of in &overview.definitions {
+        let waits = waits(of);
+        if !waits.is_empty() {
+            say(out, format_args!("\n{}\n{waits}", named(of)))?;
+        }
+    }
+    if !participants.participants.is_empty() {
+        say(out, format_args!("\n{}", participants::table_of(&participants.participants)))?;
+    }
+    for missing in &overview.missing {
+        say(out, format_args!("partition {} is left out: {}", missing.partition, missing.why))?;
+    }
+    let oldest = overview.as_of.iter().map(|of| of.age_ms).max().unwrap_or(0);
+    let next = match () {
+        () if count(&overview, "stuck") > 0 => "; `ringmaster saga list --stuck` names those that need a person",
+        () if count(&overview, "parked") > 0 => "; `ringmaster saga list --parked` names those that are parked",
+        () => "",
+    };
+    say(out, format_args!("\nas of {} ms ago, {} partitions{next}", oldest, overview.as_of.len()))
+}
+
+fn count(overview: &Overview, status: &str) -> i64 {
+    overview.sagas.get(status).copied().unwrap_or(0)
+}
+
+fn empty_table() -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+}
+
+/// A line for each version that has sagas, with a column for each way in which any of them stands; and one for their sum.
+fn sagas(overview: &Overview) -> Table {
+    let statuses: Vec<&str> = STATUSES.into_iter().filter(|status| count(overview, status) != 0).collect();
+    let mut table = empty_table();
+    table.set_header(["DEFINITION".to_owned()].into_iter().chain(statuses.iter().map(|status| status.to_uppercase())));
+    let mut line = |name: String, counts: &std::collections::BTreeMap<String, i64>| {
+        let each = statuses.iter().map(|status| counts.get(*status).copied().unwrap_or(0).to_string());
+        table.add_row([name].into_iter().chain(each));
+    };
+    overview.definitions.iter().for_each(|of| line(named(of), &of.sagas));
+    line("all".to_owned(), &overview.sagas);
+    table
+}
+
+/// By its name and running number, or its hash where the instance does not know the version yet.
+fn named(of: &DefinitionCounts) -> String {
+    match (&of.definition, of.number) {
+        (Some(name), Some(number)) => printable(format!("{name} v{number}").as_bytes()),
+        (Some(name), None) => printable(name.as_bytes()),
+        (None, _) => format!("version {}", of.version),
+    }
+}
+
+/// What its sagas wait for, the most first.
+fn waits(of: &DefinitionCounts) -> String {
+    let mut waits: Vec<&WaitCounts> = of.waits.iter().filter(|waits| waits.open != 0).collect();
+    if waits.is_empty() {
+        return String::new();
+    }
+    waits.sort_by_key(|waits| std::cmp::Reverse(waits.open));
+    let mut table = empty_table();
+    table.set_header(["  WAITING", "STEP", "FOR", "STATUS"]);
+    for waits in waits {
+        let step = waits.step.as_deref().unwrap_or("its end");
+        table.add_row([format!("  {}", waits.open), printable(step.as_bytes()), waits.reason.clone(), waits.status.clone()]);
+    }
+    table.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_overview_is_read_from_the_top() {
+        let wait = |step: Option<&str>, reason: &str, status: &str, open| WaitCounts {
+            step: step.map(str::to_owned),
+            reason: reason.to_owned(),
+            status: status.to_owned(),
+            sagas: open,
+            open,
+        };
+        let counts = |counts: &[(&str, i64)]| counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        let of = DefinitionCounts {
+            definition: Some("order-fulfilment".to_owned()),
+            number: Some(7),
+            version: "ab".to_owned(),
+            sagas: counts(&[("running", 5), ("parked", 12), ("completed", 40)]),
+            waits: vec![
+                wait(Some("ship"), "reply", "running", 5),
+                wait(Some("charge_payment"), "parked", "parked", 12),
+                wait(None, "retry", "running", 0),
+            ],
+        };
+        let unknown =
+            DefinitionCounts { definition: None, number: None, sagas: counts(&[("stuck", 1)]), waits: vec![], ..of.clone() };
+        let overview = Overview {
+            sagas: counts(&[("running", 5), ("parked", 12), ("completed", 40), ("stuck", 1)]),
+            definitions: vec![of.clone(), unknown],
+            ..Overview::default()
+        };
+        let lines =
+            |text: String| text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>();
+        assert_eq!(
+            lines(sagas(&overview).to_string()),
+            ["DEFINITION STUCK PARKED RUNNING COMPLETED", "order-fulfilment v7 0 12 5 40", "version ab 1 0 0 0", "all 1 12 5 40",]
+        );
+        assert_eq!(
+            lines(waits(&of)),
+            ["WAITING STEP FOR STATUS", "12 charge_payment parked parked", "5 ship reply running"],
+            "the most first, and nothing that nobody waits for"
+        );
+    }
+}
