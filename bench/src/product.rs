@@ -197,7 +197,7 @@ impl OnEmbedded {
         let store: Arc<dyn Store> =
             Arc::new(RocksStore::open(&config.store_dir(), config.partitions, config.shares().store)?.store);
         let status = Arc::new(Status::default());
-        let report: Report = Arc::new(|_| {});
+        let report: Report = Arc::new(|_, _| {});
         let services = Running::start(options, &log, folder.path(), &config.prefix)?;
         let buses = (0..config.workers).map(|_| log.open()).collect::<Result<Vec<_>, _>>()?;
         let settings = config.instance_among_others();

@@ -177,7 +177,7 @@ async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
         // All else is told; those stay as they were.
         Err(why) => tracing::warn!(%why, "the counts cannot be read"),
     }
-    let text = sources.metrics.render(&status.partitions(), &status.followed(), &status.topics());
+    let text = sources.metrics.render(&status.partitions(), &status.followed(), &status.topics(), &sources.knowledge.get().catalog);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 

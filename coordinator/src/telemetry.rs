@@ -9,6 +9,7 @@
 mod counted;
 mod metrics;
 pub mod names;
+mod took;
 
 use std::io::IsTerminal as _;
 

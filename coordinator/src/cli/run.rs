@@ -13,7 +13,7 @@ use ringmaster_bus::embedded::Log;
 use ringmaster_bus::kafka::{KafkaBus, Member, MemberFound, members};
 use ringmaster_bus::{Alone, Bus, Membership};
 use ringmaster_core::definition::Catalog;
-use ringmaster_core::partition::Counters;
+use ringmaster_core::partition::{Counters, Times};
 use ringmaster_schemas::names::Topics;
 use ringmaster_store::Store;
 use ringmaster_store::rocks::RocksStore;
@@ -86,6 +86,14 @@ pub(super) fn stop_signal() -> Result<Arc<AtomicBool>, Failure> {
     Ok(stop)
 }
 
+/// What workers count goes into the metrics.
+fn reporting(metrics: Arc<Metrics>) -> runtime::Report {
+    Arc::new(move |counted: &Counters, times: &Times| {
+        metrics.add(counted);
+        metrics.took(times);
+    })
+}
+
 fn run_on<B: Bus + Send + 'static>(
     config: &Config,
     mut first: B,
@@ -110,10 +118,8 @@ fn run_on<B: Bus + Send + 'static>(
     while buses.len() < config.workers {
         buses.push(client(config)?);
     }
-    let reported = metrics.clone();
-    let report: runtime::Report = Arc::new(move |counted: &Counters| reported.add(counted));
     let knowledge = Arc::new(knowledge);
-    let (whole, report) = (config.instance(), &report);
+    let (whole, report) = (config.instance(), &reporting(metrics.clone()));
     let parts = Parts {
         setup: &setup,
         knowledge: &knowledge,

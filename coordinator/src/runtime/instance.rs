@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ringmaster_bus::{Bus, Membership, Pace, Waker};
-use ringmaster_core::partition::{Counters, Partition, StageName};
+use ringmaster_core::partition::{Counters, Partition, StageName, Times};
 use ringmaster_store::Store;
 
 use super::clock::now;
@@ -36,7 +36,7 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 const REPORT_EVERY: Duration = Duration::from_millis(200);
 
 /// Takes what was counted since the last report.
-pub type Report = Arc<dyn Fn(&Counters) + Send + Sync>;
+pub type Report = Arc<dyn Fn(&Counters, &Times) + Send + Sync>;
 
 /// What an instance as a whole must know.
 #[derive(Debug, Clone, Copy)]
@@ -325,12 +325,12 @@ impl Run {
                 reported_at = Instant::now();
                 worker.look(self.memory.is_short(), now());
                 self.say(worker);
-                (self.report)(&status::since(worker.counters(), &reported));
+                (self.report)(&status::since(worker.counters(), &reported), &worker.take_times());
                 reported = *worker.counters();
             }
         }
         let result = finish(worker);
-        (self.report)(&status::since(worker.counters(), &reported));
+        (self.report)(&status::since(worker.counters(), &reported), &worker.take_times());
         result
     }
 

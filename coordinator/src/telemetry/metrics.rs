@@ -6,11 +6,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use metrics::{Counter, Gauge, Key, KeyName, Label, Level, Metadata, Recorder, SharedString, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
-use ringmaster_core::partition::Counters;
+use ringmaster_core::definition::Catalog;
+use ringmaster_core::partition::{Counters, Times};
 use ringmaster_schemas::Millis;
 
 use super::counted::ByName;
 use super::names::{self, Kind, Metric};
+use super::took::{self, Took};
 use crate::api::Overview;
 use crate::runtime::{FollowedStatus, PartitionStatus, TopicStatus, Totals, resident_bytes};
 
@@ -25,6 +27,7 @@ pub struct Metrics {
     /// By topic.
     topics: Mutex<BTreeMap<Arc<str>, Vec<Gauge>>>,
     by_name: ByName,
+    took: Took,
     memory: Gauge,
     cpu: Gauge,
 }
@@ -33,7 +36,7 @@ impl Metrics {
     /// Registers and describes every metric of the table.
     pub fn new(instance: &str) -> Self {
         let recorder = PrometheusBuilder::new().build_recorder();
-        for metric in names::all() {
+        for metric in names::all().filter(|metric| took::ALL.iter().all(|told| told.name != metric.name)) {
             describe(&recorder, &metric);
         }
         let counters =
@@ -51,6 +54,7 @@ impl Metrics {
             standby: Mutex::default(),
             topics: Mutex::default(),
             by_name: ByName::default(),
+            took: Took::default(),
             memory,
             cpu,
         }
@@ -63,14 +67,27 @@ impl Metrics {
         }
     }
 
-    /// All metrics as Prometheus's text format.
-    pub fn render(&self, partitions: &[PartitionStatus], followed: &[FollowedStatus], topics: &[TopicStatus]) -> String {
+    /// Adds what took how long since the last time.
+    pub fn took(&self, times: &Times) {
+        self.took.add(times);
+    }
+
+    /// All metrics as Prometheus's text format; definitions by their names in this catalog.
+    pub fn render(
+        &self,
+        partitions: &[PartitionStatus],
+        followed: &[FollowedStatus],
+        topics: &[TopicStatus],
+        catalog: &Catalog,
+    ) -> String {
         self.set_partitions(partitions);
         self.set_standby(followed);
         self.set_topics(topics);
         self.memory.set(resident_bytes() as f64);
         self.cpu.set(cpu_seconds());
-        self.recorder.handle().render()
+        let mut text = self.recorder.handle().render();
+        self.took.render(catalog, &mut text);
+        text
     }
 
     /// Takes in how sagas stand and what participants have not done, as of now.
@@ -136,6 +153,7 @@ fn describe(recorder: &PrometheusRecorder, metric: &Metric) {
     match metric.kind {
         Kind::Counter => recorder.describe_counter(name, unit, help),
         Kind::Gauge => recorder.describe_gauge(name, unit, help),
+        Kind::Histogram => recorder.describe_histogram(name, unit, help),
     }
 }
 
@@ -202,7 +220,7 @@ mod tests {
         let (overview, totals) = counted();
         metrics.count(&overview, &totals, 100_000);
         let partitions = [status(0, StageName::Owning), status(1, StageName::Claiming)];
-        let text = metrics.render(&partitions, &[followed(2, true)], &[topic("orders", 0)]);
+        let text = metrics.render(&partitions, &[followed(2, true)], &[topic("orders", 0)], &Catalog::default());
         let mut found: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
         let mut expected: Vec<String> = names::all().map(|metric| format!("{} {}", metric.name, metric.kind.as_str())).collect();
         found.sort_unstable();
@@ -219,7 +237,8 @@ mod tests {
         metrics.add(&Counters { inputs: 3, stuck: 1, ..Counters::default() });
         metrics.add(&Counters { inputs: 4, ..Counters::default() });
         let topics = [topic("orders", 2), topic("replies", 0)];
-        let text = metrics.render(&[status(1, StageName::Owning)], &[followed(0, false), followed(3, true)], &topics);
+        let text =
+            metrics.render(&[status(1, StageName::Owning)], &[followed(0, false), followed(3, true)], &topics, &Catalog::default());
         for line in [
             "ringmaster_inputs_total 7",
             "ringmaster_saga_steps_stuck_total 1",
@@ -237,7 +256,8 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
-        let text = metrics.render(&[status(1, StageName::Scanning)], &[followed(0, true)], &[topic("orders", 0)]);
+        let text =
+            metrics.render(&[status(1, StageName::Scanning)], &[followed(0, true)], &[topic("orders", 0)], &Catalog::default());
         assert!(text.contains("ringmaster_partition_standby{partition=\"0\"} 2"), "{text}");
         assert!(text.contains("ringmaster_partition_standby{partition=\"3\"} 0"), "another has it now, or nobody: {text}");
         assert!(text.contains("ringmaster_input_unreadable{topic=\"orders\"} 0"), "{text}");
@@ -250,7 +270,7 @@ mod tests {
         let (overview, totals) = counted();
         let text = |overview: &Overview, totals: &Totals| {
             metrics.count(overview, totals, 100_000);
-            metrics.render(&[], &[], &[])
+            metrics.render(&[], &[], &[], &Catalog::default())
         };
         let has = |text: &str, line: &str| assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         let now = text(&overview, &totals);

@@ -2,7 +2,7 @@
 
 mod counted;
 
-pub use counted::{PARTICIPANT_GAUGES, ParticipantLevel, SAGAS};
+pub use counted::*;
 use ringmaster_core::partition::{Counters, Held, StageName};
 
 use crate::runtime::{PartitionStatus, TopicStatus};
@@ -29,6 +29,8 @@ pub enum Kind {
     Counter,
     /// Up and down.
     Gauge,
+    /// So many took so long, from 0 at the start of the process.
+    Histogram,
 }
 
 impl Kind {
@@ -37,6 +39,7 @@ impl Kind {
         match self {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
         }
     }
 }
@@ -298,5 +301,12 @@ pub fn all() -> impl Iterator<Item = Metric> {
     let gauges = PARTITION_GAUGES.into_iter().map(|(metric, _)| metric);
     let topics = TOPIC_GAUGES.into_iter().map(|(metric, _)| metric);
     let participants = PARTICIPANT_GAUGES.into_iter().map(|(metric, _)| metric);
-    counters.chain(gauges).chain([STANDBY]).chain(topics).chain([SAGAS]).chain(participants).chain([INFO, STARTED, MEMORY, CPU])
+    counters
+        .chain(gauges)
+        .chain([STANDBY])
+        .chain(topics)
+        .chain([SAGAS])
+        .chain(participants)
+        .chain(super::took::ALL.into_iter().copied())
+        .chain([INFO, STARTED, MEMORY, CPU])
 }

@@ -63,7 +63,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Accounting> {
     let opened = RocksStore::open(&options.folder.join("store"), config.partitions, config.shares().store)?;
     let store: Arc<dyn Store> = Arc::new(opened.store);
     let status = Arc::new(Status::default());
-    let report: Report = Arc::new(|_| {});
+    let report: Report = Arc::new(|_, _| {});
     let services = Services::start(&log, &options.folder, &prefix)?;
     let buses = (0..config.workers).map(|_| log.open()).collect::<Result<Vec<_>, _>>()?;
     let settings = config.instance_among_others();

@@ -159,7 +159,7 @@ impl World {
         let (flushes, store): (_, Arc<dyn Store>) = (store.flushes.clone(), Arc::new(store));
         let (status, holds) = (Arc::new(Status::default()), Arc::<AtomicBool>::default());
         let bus = Holding { bus: broker.client(), holds: holds.clone(), held: Vec::new() };
-        let report = Arc::new(|_: &_| {});
+        let report = Arc::new(|_: &_, _: &_| {});
         let (knowledge, report) = (knowledge(), report as _);
         let parts = Parts {
             setup: &setup,

@@ -44,11 +44,11 @@ fn only(stopped: Stopped, thread: &str, said: &str) {
 #[test]
 fn a_worker_that_panics_ends_the_instance() {
     let once = AtomicBool::new(false);
-    let report: Report = Arc::new(move |_| assert!(once.swap(true, Ordering::SeqCst), "the report met a bug"));
+    let report: Report = Arc::new(move |_, _| assert!(once.swap(true, Ordering::SeqCst), "the report met a bug"));
     only(ended(Watched::default(), report), "worker-", "the report met a bug");
 }
 
 #[test]
 fn upkeep_that_panics_ends_the_instance() {
-    only(ended(Watched { flush_panics: true, ..Watched::default() }, Arc::new(|_| {})), "upkeep", "the flush met a bug");
+    only(ended(Watched { flush_panics: true, ..Watched::default() }, Arc::new(|_, _| {})), "upkeep", "the flush met a bug");
 }

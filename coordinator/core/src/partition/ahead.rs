@@ -118,6 +118,8 @@ pub(super) struct Pending {
     pub(super) positions: Vec<Position>,
     pub(super) moves: Vec<Move>,
     pub(super) tallied: Vec<Tallied>,
+    /// When it was appended, by the steady clock.
+    pub(super) appended_at: Millis,
     /// What it takes beside its rows.
     pub(super) bytes: usize,
 }

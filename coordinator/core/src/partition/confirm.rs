@@ -55,6 +55,8 @@ impl Owner {
             }
             let mut pending = self.ahead.pending.pop_front().expect("it was looked at");
             self.ahead.record_bytes -= pending.bytes;
+            let took_ms = u32::try_from(cx.steady - pending.appended_at).unwrap_or(0);
+            self.replica.counts.lately.appends.add(took_ms);
             for (slot, _) in &pending.rows {
                 self.ahead.confirmed(*slot, pending.number);
             }

@@ -51,6 +51,7 @@ mod staged;
 mod table;
 mod taken;
 mod timers;
+mod times;
 mod turn;
 mod values;
 mod wheel;
@@ -82,6 +83,7 @@ pub use restoring::{RESTORING, Restoring};
 pub use settings::{BreakerSettings, InputSettings, Limits, Role, Settings, StartAt};
 pub use snapshots::{SNAPSHOTS_KEPT, Snapshots, Stream, is_in_snapshot};
 pub use table::row_hash;
+pub use times::{Asked, BOUNDS_MS, End, Histogram, Times};
 pub use wish::{Forward, Note, Restored, Tag, Why, Wish, accept_new};
 
 use crate::definition::Catalog;
@@ -329,6 +331,14 @@ impl Partition {
     /// Sagas of which something is parked.
     pub fn parked_count(&self) -> usize {
         self.replica().map_or(0, |replica| replica.table.parked())
+    }
+
+    /// What took how long since this was asked last.
+    pub fn take_times(&mut self) -> Times {
+        match &mut self.stage {
+            Stage::Owning(owner) => owner.replica.counts.take_times(),
+            _ => Times::default(),
+        }
     }
 
     /// Participants whose breakers are not closed.

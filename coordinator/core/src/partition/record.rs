@@ -117,12 +117,14 @@ impl Owner {
             positions,
             moves: Vec::new(),
             tallied: Vec::new(),
+            appended_at: 0,
             bytes: 0,
         }
     }
 
     fn append(&mut self, bytes: Vec<u8>, mut pending: Pending, cx: &mut Context<'_>) {
         let number = pending.number;
+        pending.appended_at = cx.steady;
         pending.bytes = bytes.len() + pending.effects.iter().map(Effect::held_bytes).sum::<usize>();
         self.ahead.record_bytes += pending.bytes;
         self.ahead.pending.push_back(pending);

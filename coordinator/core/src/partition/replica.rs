@@ -244,7 +244,7 @@ impl Replica {
                     let saga = self.table.change(slot, |row| {
                         // It starts anew where nobody remembers it.
                         row.take_if(|saga| !is_remembered(saga, expired));
-                        tally((&change.saga, row.as_deref()), &change.events, names, &mut tallied);
+                        tally((&change.saga, row.as_deref(), at), &change.events, names, &mut tallied);
                         change.events.iter().try_for_each(|event| apply(&change.saga, row, event, at))
                     });
                     let saga = saga.map_err(|illegal| Untaken::Wrong(illegal.to_string()))?;
@@ -307,6 +307,7 @@ impl Replica {
             self.table.set(slot, saga);
         }
         self.counts.happened(&pending.tallied);
+        self.counts.lately.happened(&pending.tallied);
         for position in &pending.positions {
             self.set_position(position);
         }

@@ -118,7 +118,7 @@ impl Owner {
                     let (slot, saga) = rows.next().expect("a turn has a row for each change of a saga");
                     count(&change.saga, &change.events, is_alone, cx);
                     let before = remembered(&self.ahead, &self.replica.table, slot).map(|saga| &**saga);
-                    tally((&change.saga, before), &change.events, &mut self.replica.counts.names, &mut tallied);
+                    tally((&change.saga, before, at), &change.events, &mut self.replica.counts.names, &mut tallied);
                     let before = effects.len();
                     self.replica.effects_of((&saga.id, &saga.head, Some(&saga)), &change.events, at, &mut effects);
                     self.note_asked(&effects[before..], at, cx);

@@ -188,3 +188,34 @@ steps:
     assert_eq!((of.asked, of.failed, of.ended(), of.stuck.len()), (1, 1, 1, 1));
     without("attempt_ends_twice_in_a_turn", || drop(std::panic::catch_unwind(ends).expect_err("it does not add up")));
 }
+
+/// What took how long is known of what this owner did, once it counts; what a replay makes anew says nothing of it again.
+#[test]
+fn times_are_those_of_this_owner() {
+    use ringmaster_core::partition::Times;
+    let mut line = Line::owned();
+    for id in ["one", "two"] {
+        line.start(ALPHAS, id);
+    }
+    line.acknowledge();
+    assert_eq!(line.partition.take_times().participants["worker"].issued, 2);
+    line.start_unacknowledged(ALPHAS, "three");
+    assert_eq!(line.partition.take_times(), Times::default(), "what is not confirmed does not count, and all else was taken");
+    line.acknowledge();
+    line.pass(30);
+    line.reply("alpha/one", 1, "succeeded", line.clocks.wall);
+    line.pass(1_000);
+    line.reply("alpha/two", 1, "refused", line.clocks.wall);
+    line.acknowledge();
+    let times = line.partition.take_times();
+    let worker = times.participants["worker"];
+    assert_eq!((worker.issued, worker.ended, worker.response.count()), (1, [1, 1, 0, 0, 0], 2));
+    assert_eq!(worker.response.sum_ms, 1_060, "30 and 1,030 ms");
+    let sagas: Vec<_> = times.sagas.iter().map(|((_, did_all), of)| (*did_all, of.count())).collect();
+    assert_eq!(sagas, [(false, 1), (true, 1)]);
+    assert_eq!(times.steps.values().map(|of| of.count()).sum::<u64>(), 2);
+    line.checkpoint();
+    line.restart(|_| {});
+    line.own();
+    assert_eq!(line.partition.take_times(), Times::default());
+}

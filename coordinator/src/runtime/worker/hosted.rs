@@ -92,6 +92,10 @@ impl Hosts {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Hosted> {
         self.by_number.iter().filter_map(Option::as_deref)
     }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Hosted> {
+        self.by_number.iter_mut().filter_map(Option::as_deref_mut)
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringmaster_bus::{Bus, Sender, Topic, TopicPartition};
-use ringmaster_core::partition::{Context, Counters, Happened, InputSettings, Partition, StageName, Tag, Why};
+use ringmaster_core::partition::{Context, Counters, Happened, InputSettings, Partition, StageName, Tag, Times, Why};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::ClaimId;
 use ringmaster_store::Store;
@@ -130,6 +130,8 @@ struct Inner {
     owned_since: Millis,
     commit_at: Millis,
     counters: Counters,
+    /// Of partitions that may have left.
+    times: Times,
     ids: Box<dyn FnMut() -> ClaimId + Send>,
     stop: Option<Stop>,
     /// Partitions that left since it was asked.
@@ -206,6 +208,7 @@ impl<B: Bus> Worker<B> {
             owned_since: Millis::MAX,
             commit_at: Millis::MIN,
             counters: Counters::default(),
+            times: Times::default(),
             ids,
             stop: None,
             gone: Vec::new(),
@@ -278,6 +281,13 @@ impl<B: Bus> Worker<B> {
     /// What happened, counted since it began.
     pub fn counters(&self) -> &Counters {
         &self.inner.counters
+    }
+
+    /// What took how long since this was asked last.
+    pub fn take_times(&mut self) -> Times {
+        let mut times = std::mem::take(&mut self.inner.times);
+        self.inner.hosts.iter_mut().for_each(|hosted| times.merge(&hosted.partition.take_times()));
+        times
     }
 
     /// Its partitions, to look at.

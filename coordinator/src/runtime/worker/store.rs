@@ -51,6 +51,8 @@ impl Inner {
             Ok(()) => {
                 reached("batch_written_unflushed");
                 hosted.partition.stored(&batch);
+                // It may leave behind this.
+                self.times.merge(&hosted.partition.take_times());
             }
             Err(error) => self.store_failed(number, &error),
         }

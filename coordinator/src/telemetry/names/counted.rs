@@ -74,3 +74,57 @@ pub const PARTICIPANT_GAUGES: [(Metric, ParticipantLevel); 7] = [
         |of, now| of.stuck.age_s(now) as f64,
     ),
 ];
+
+const fn histogram(name: &'static str, help: &'static str, labels: &'static [&'static str]) -> Metric {
+    Metric { name, kind: Kind::Histogram, unit: "seconds", help, labels }
+}
+
+const fn counter(name: &'static str, unit: &'static str, help: &'static str, labels: &'static [&'static str]) -> Metric {
+    Metric { name, kind: Kind::Counter, unit, help, labels }
+}
+
+/// How long sagas took.
+pub const SAGA_SECONDS: Metric = histogram(
+    "ringmaster_saga_duration_seconds",
+    "Sagas that have ended, from the turn that started them",
+    &["definition", "outcome"],
+);
+/// How long steps took.
+pub const STEP_SECONDS: Metric = histogram(
+    "ringmaster_step_duration_seconds",
+    "Steps that have ended, from their first attempt, or since they wait, with all retries and all parking; `direction` undo: their undos",
+    &["definition", "step", "direction"],
+);
+/// How long the journal takes.
+pub const APPEND_SECONDS: Metric = histogram(
+    "ringmaster_journal_append_seconds",
+    "Journal records, from when they are sent until they are confirmed: what they cause leaves then",
+    &[],
+);
+/// How long participants take.
+pub const RESPONSE_SECONDS: Metric = histogram(
+    "ringmaster_participant_response_seconds",
+    "Attempts that were answered, from when they were decided until the answer was taken, whatever it says",
+    &["participant"],
+);
+/// What participants are asked.
+pub const ISSUED: Metric = counter(
+    "ringmaster_participant_issued_total",
+    "attempts",
+    "Attempts of commands and undos, repeated ones too",
+    &["participant"],
+);
+/// What becomes of it.
+pub const ENDED: Metric = counter(
+    "ringmaster_participant_ended_total",
+    "attempts",
+    "Attempts that ended: succeeded, refused, failed, timed_out, dropped (said by a person, or not waited for any more); late: answers to one that had ended",
+    &["participant", "outcome"],
+);
+/// What is parked.
+pub const PARKINGS: Metric = counter(
+    "ringmaster_participant_parkings_total",
+    "commands",
+    "Times that a command was parked, since its participant was not asked",
+    &["participant"],
+);

@@ -7,6 +7,7 @@
 //! ```
 
 mod facets;
+mod lately;
 mod names;
 mod tally;
 
@@ -19,14 +20,15 @@ use ringmaster_schemas::state::{
 };
 
 pub(super) use facets::Facets;
+pub(super) use lately::Lately;
 pub(super) use names::Names;
 pub(super) use tally::{Tallied, tally};
 
 use self::facets::Open;
 use self::names::Number;
-use self::tally::End;
 use super::Rows;
 use super::replica::Replica;
+use super::times::{End, Times};
 
 /// Ages are told by the second for so long, at least.
 const SECONDS_FOR_S: i64 = 3_600;
@@ -42,6 +44,8 @@ pub(super) struct Counts {
     versions: Vec<OfVersion>,
     /// By the number of the participant.
     participants: Vec<OfParticipant>,
+    /// What an owner has counted since it was asked last.
+    pub(super) lately: Lately,
 }
 
 #[derive(Debug, Default)]
@@ -210,26 +214,32 @@ impl Counts {
                     self.sums.started += 1;
                     continue;
                 }
-                Tallied::Completed => {
+                Tallied::Completed(..) => {
                     self.sums.completed += 1;
                     continue;
                 }
-                Tallied::Compensated => {
+                Tallied::Compensated(..) => {
                     self.sums.compensated += 1;
                     continue;
                 }
+                Tallied::Step(..) => continue,
                 Tallied::Asked(number) => (number, |sums| &mut sums.asked),
                 Tallied::Repeated(number) => (number, |sums| &mut sums.repeated),
-                Tallied::Ended(number, End::Succeeded) => (number, |sums| &mut sums.succeeded),
-                Tallied::Ended(number, End::Refused) => (number, |sums| &mut sums.refused),
-                Tallied::Ended(number, End::Failed) => (number, |sums| &mut sums.failed),
-                Tallied::Ended(number, End::TimedOut) => (number, |sums| &mut sums.timed_out),
-                Tallied::Ended(number, End::Dropped) => (number, |sums| &mut sums.dropped),
+                Tallied::Ended(number, End::Succeeded, _) => (number, |sums| &mut sums.succeeded),
+                Tallied::Ended(number, End::Refused, _) => (number, |sums| &mut sums.refused),
+                Tallied::Ended(number, End::Failed, _) => (number, |sums| &mut sums.failed),
+                Tallied::Ended(number, End::TimedOut, _) => (number, |sums| &mut sums.timed_out),
+                Tallied::Ended(number, End::Dropped, _) => (number, |sums| &mut sums.dropped),
                 Tallied::Late(number) => (number, |sums| &mut sums.late),
                 Tallied::Parked(number) => (number, |sums| &mut sums.parkings),
             };
             *of(&mut self.participant(*number).sums) += 1;
         }
+    }
+
+    /// What an owner has counted since this was asked last.
+    pub(super) fn take_times(&mut self) -> Times {
+        self.lately.take(&self.names)
     }
 
     /// Ages are told as of this time, and what expired is gone.

@@ -1,9 +1,11 @@
 //! What happened, to be counted once the record counts that says so.
 
-use ringmaster_schemas::journal::{Failure, FailureKind, Opens, Place, SagaEvent};
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{Failure, FailureKind, Head, Opens, Place, SagaEvent};
 use ringmaster_schemas::state::{Saga, Waits, Work};
 use smallvec::SmallVec;
 
+use super::super::times::End;
 use super::facets::is_item;
 use super::names::{Names, Number};
 use crate::faults::mutated;
@@ -14,45 +16,44 @@ use crate::saga::code;
 pub(in crate::partition) enum Tallied {
     /// Of sagas.
     Started,
-    Completed,
-    Compensated,
+    /// Its version, and how many milliseconds it took.
+    Completed(Number, u32),
+    Compensated(Number, u32),
     /// Of a participant's attempts.
     Asked(Number),
     Repeated(Number),
-    Ended(Number, End),
+    /// How, and how many milliseconds after it was sent.
+    Ended(Number, End, u32),
     /// An answer to an attempt that had ended.
     Late(Number),
     /// Of what is parked for it.
     Parked(Number),
+    /// A step that ended: of which version, how many milliseconds after it began, which node, and whether that was its undo.
+    Step(Number, u32, u16, bool),
 }
 
-/// How an attempt ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::partition) enum End {
-    Succeeded,
-    Refused,
-    Failed,
-    TimedOut,
-    /// By a person, or by something that is not its participant's doing.
-    Dropped,
-}
-
-impl End {
-    /// Of one that ended without success.
-    fn by(failure: &Failure) -> End {
-        match failure.kind {
-            FailureKind::Refused => End::Refused,
-            FailureKind::Failed if *failure.code == *code::TIMEOUT => End::TimedOut,
-            FailureKind::Failed => End::Failed,
-            FailureKind::Expired => End::TimedOut,
-            FailureKind::Deadline | FailureKind::Error | FailureKind::Cancelled => End::Dropped,
-        }
+/// How an attempt ended that did not succeed.
+fn end_by(failure: &Failure) -> End {
+    match failure.kind {
+        FailureKind::Refused => End::Refused,
+        FailureKind::Failed if *failure.code == *code::TIMEOUT => End::TimedOut,
+        FailureKind::Failed => End::Failed,
+        FailureKind::Expired => End::TimedOut,
+        FailureKind::Deadline | FailureKind::Error | FailureKind::Cancelled => End::Dropped,
     }
+}
+
+/// The milliseconds from one time to another.
+fn took(since: Millis, at: Millis) -> u32 {
+    u32::try_from(at.saturating_sub(since).max(0)).unwrap_or(u32::MAX)
 }
 
 /// Events of a saga that is counted.
 struct Tally<'a> {
     before: Option<&'a Saga>,
+    /// Of a saga that begins in this turn.
+    head: Option<&'a Head>,
+    at: Millis,
     by_hand: bool,
     /// Attempts of which the end was counted.
     ended: SmallVec<[Place; 2]>,
@@ -60,28 +61,58 @@ struct Tally<'a> {
     out: &'a mut Vec<Tallied>,
 }
 
-/// Adds what these events of a saga, as it was before them, are counted as.
+/// Adds what these events of a saga, as it was before them, are counted as; they happen at this time.
 pub(in crate::partition) fn tally(
-    (id, before): (&str, Option<&Saga>),
+    (id, before, at): (&str, Option<&Saga>, Millis),
     events: &[SagaEvent],
     names: &mut Names,
     out: &mut Vec<Tallied>,
 ) {
     // What a person says is no answer.
     let by_hand = matches!(events.first(), Some(SagaEvent::Acted { .. }));
-    let mut tally = Tally { before, by_hand, ended: SmallVec::new(), names, out };
+    let mut tally = Tally { before, head: None, at, by_hand, ended: SmallVec::new(), names, out };
     for event in events {
         match event {
             SagaEvent::Started { .. } | SagaEvent::Completed { .. } | SagaEvent::Compensated { .. } if is_item(id) => {}
-            SagaEvent::Started { .. } => tally.out.push(Tallied::Started),
-            SagaEvent::Completed { .. } => tally.out.push(Tallied::Completed),
-            SagaEvent::Compensated { .. } => tally.out.push(Tallied::Compensated),
+            SagaEvent::Started { head, .. } => {
+                tally.head = Some(head);
+                tally.out.push(Tallied::Started);
+            }
+            SagaEvent::Completed { .. } | SagaEvent::Compensated { .. } => tally.ends(event),
+            SagaEvent::Succeeded { place, .. }
+            | SagaEvent::Refused { place, .. }
+            | SagaEvent::Failed { place, .. }
+            | SagaEvent::EventTaken { place, .. }
+            | SagaEvent::Answered { place, .. }
+            | SagaEvent::Undone { place } => {
+                tally.step(*place);
+                tally.of_attempts(event);
+            }
             _ => tally.of_attempts(event),
         }
     }
 }
 
 impl Tally<'_> {
+    fn ends(&mut self, event: &SagaEvent) {
+        // It may begin and end in one turn.
+        let Some(head) = self.head.or(self.before.map(|saga| &saga.head)) else { return };
+        let (version, ms) = (self.names.version(head.version()), took(head.started_at(), self.at));
+        self.out.push(match event {
+            SagaEvent::Completed { .. } => Tallied::Completed(version, ms),
+            _ => Tallied::Compensated(version, ms),
+        });
+    }
+
+    /// What was open at a place has ended.
+    fn step(&mut self, place: Place) {
+        let Some(before) = self.before else { return };
+        let Some(entry) = before.entry(place).filter(|entry| entry.open()) else { return };
+        let since = entry.order.as_ref().map_or(entry.since, |order| order.fields().first_time);
+        let (version, ms) = (self.names.version(before.head.version()), took(since, self.at));
+        self.out.push(Tallied::Step(version, ms, entry.node, entry.work == Work::UndoAsked));
+    }
+
     fn of_attempts(&mut self, event: &SagaEvent) {
         match event {
             SagaEvent::CommandIssued { order, .. } | SagaEvent::UndoIssued { order, .. } => {
@@ -103,10 +134,10 @@ impl Tally<'_> {
             | SagaEvent::Failed { place, failure }
             | SagaEvent::Stuck { place, failure }
             | SagaEvent::RetryScheduled { place, failure, .. }
-            | SagaEvent::Withheld { place, failure: Some(failure) } => self.ended(*place, End::by(failure)),
+            | SagaEvent::Withheld { place, failure: Some(failure) } => self.ended(*place, end_by(failure)),
             SagaEvent::Parked { place, participant, failure, .. } => {
                 if let Some(failure) = failure {
-                    self.ended(*place, End::by(failure));
+                    self.ended(*place, end_by(failure));
                 }
                 self.parked(participant);
             }
@@ -135,7 +166,7 @@ impl Tally<'_> {
         if entry.waits == Waits::Reply {
             self.ended.push(place);
             let end = if self.by_hand { End::Dropped } else { end };
-            self.out.push(Tallied::Ended(number, end));
+            self.out.push(Tallied::Ended(number, end, took(entry.since, self.at)));
         } else if end == End::Succeeded && !self.by_hand && matches!(entry.work, Work::Asked | Work::UndoAsked | Work::Refused) {
             self.ended.push(place);
             self.out.push(Tallied::Late(number));

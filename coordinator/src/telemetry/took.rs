@@ -1,0 +1,206 @@
+//! How long things took: histograms, and what participants were asked, by names; in Prometheus's text format.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Mutex;
+
+use ringmaster_core::definition::Catalog;
+use ringmaster_core::partition::{BOUNDS_MS, End, Histogram, Times};
+
+use super::names::{self, Kind, Metric};
+
+/// So many of a kind have a series of their own; what is more is told as `other`.
+const SERIES_MAX: usize = 200;
+
+/// All that took its time since the process started.
+#[derive(Default)]
+pub(super) struct Took(Mutex<Times>);
+
+/// One metric: by the values of its labels.
+struct Family<T> {
+    metric: &'static Metric,
+    series: BTreeMap<Vec<String>, T>,
+}
+
+impl<T: Default> Family<T> {
+    fn new(metric: &'static Metric) -> Self {
+        Family { metric, series: BTreeMap::new() }
+    }
+
+    fn of(&mut self, values: &[&str]) -> &mut T {
+        let mut place: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
+        if self.series.len() >= SERIES_MAX && !self.series.contains_key(&place) {
+            place.fill("other".to_owned());
+        }
+        self.series.entry(place).or_default()
+    }
+
+    fn head(&self, out: &mut String) {
+        let Metric { name, help, kind, .. } = self.metric;
+        let _ = writeln!(out, "\n# HELP {name} {help}\n# TYPE {name} {}", kind.as_str());
+    }
+
+    /// The labels of a series, with one more behind them if there is one.
+    fn labels(&self, values: &[String], more: Option<(&str, &str)>) -> String {
+        let known = self.metric.labels.iter().copied().zip(values.iter().map(String::as_str));
+        let each: Vec<String> = known.chain(more).map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+        if each.is_empty() { String::new() } else { format!("{{{}}}", each.join(",")) }
+    }
+}
+
+/// A value of a label as the text format has it.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+impl Family<Histogram> {
+    fn render(&self, out: &mut String) {
+        self.head(out);
+        let name = self.metric.name;
+        for (values, of) in &self.series {
+            let mut count = 0;
+            for (bound, more) in BOUNDS_MS.iter().zip(&of.counts) {
+                count += more;
+                let le = (f64::from(*bound) / 1_000.0).to_string();
+                let _ = writeln!(out, "{name}_bucket{} {count}", self.labels(values, Some(("le", &le))));
+            }
+            let (all, labels) = (of.count(), self.labels(values, None));
+            let _ = writeln!(out, "{name}_bucket{} {all}", self.labels(values, Some(("le", "+Inf"))));
+            let _ = writeln!(out, "{name}_sum{labels} {}\n{name}_count{labels} {all}", of.sum_ms as f64 / 1_000.0);
+        }
+    }
+}
+
+impl Family<u64> {
+    fn render(&self, out: &mut String) {
+        self.head(out);
+        for (values, count) in &self.series {
+            let _ = writeln!(out, "{}{} {count}", self.metric.name, self.labels(values, None));
+        }
+    }
+}
+
+impl Took {
+    pub(super) fn add(&self, times: &Times) {
+        self.0.lock().expect("no panic while metrics were rendered").merge(times);
+    }
+
+    /// Writes all of it; definitions and steps by their names.
+    pub(super) fn render(&self, catalog: &Catalog, out: &mut String) {
+        let times = self.0.lock().expect("no panic while metrics were rendered");
+        let name = |version| catalog.by_hash(version).map_or("unknown", |definition| &*definition.name);
+        let mut sagas = Family::<Histogram>::new(&names::SAGA_SECONDS);
+        for ((version, did_all), of) in &times.sagas {
+            let outcome = if *did_all { "completed" } else { "compensated" };
+            sagas.of(&[name(version), outcome]).merge(of);
+        }
+        let mut steps = Family::<Histogram>::new(&names::STEP_SECONDS);
+        for ((version, node, direction), of) in &times.steps {
+            let node = catalog.by_hash(version).and_then(|definition| definition.node(*node));
+            let step = node.map_or("unknown", |node| &*node.name);
+            steps.of(&[name(version), step, direction.as_str()]).merge(of);
+        }
+        let mut appends = Family::<Histogram>::new(&names::APPEND_SECONDS);
+        *appends.of(&[]) = times.appends;
+        [sagas, steps, appends].iter().for_each(|family| family.render(out));
+        participants(&times, out);
+    }
+}
+
+fn participants(times: &Times, out: &mut String) {
+    let mut response = Family::<Histogram>::new(&names::RESPONSE_SECONDS);
+    let mut issued = Family::<u64>::new(&names::ISSUED);
+    let mut ended = Family::<u64>::new(&names::ENDED);
+    let mut parkings = Family::<u64>::new(&names::PARKINGS);
+    for (name, of) in &times.participants {
+        response.of(&[name]).merge(&of.response);
+        *issued.of(&[name]) += of.issued;
+        *parkings.of(&[name]) += of.parkings;
+        for (end, count) in End::ALL.iter().zip(of.ended) {
+            *ended.of(&[name, end.as_str()]) += count;
+        }
+        *ended.of(&[name, "late"]) += of.late;
+    }
+    response.render(out);
+    [issued, ended, parkings].iter().for_each(|family| family.render(out));
+}
+
+/// All metrics that are told here.
+pub(super) const ALL: [&Metric; 7] = [
+    &names::SAGA_SECONDS,
+    &names::STEP_SECONDS,
+    &names::APPEND_SECONDS,
+    &names::RESPONSE_SECONDS,
+    &names::ISSUED,
+    &names::ENDED,
+    &names::PARKINGS,
+];
+
+const _: () = {
+    let mut place = 0;
+    while place < ALL.len() {
+        assert!(!matches!(ALL[place].kind, Kind::Gauge), "what is told here only grows");
+        place += 1;
+    }
+};
+
+#[cfg(test)]
+mod tests {
+    use ringmaster_core::partition::Asked;
+    use ringmaster_schemas::names::Direction;
+
+    use super::*;
+
+    fn took(ms: &[u32]) -> Histogram {
+        let mut histogram = Histogram::default();
+        ms.iter().for_each(|ms| histogram.add(*ms));
+        histogram
+    }
+
+    #[test]
+    fn what_took_long_is_told_as_prometheus_reads_it() {
+        let payment = Asked { issued: 5, ended: [2, 1, 0, 1, 0], late: 1, parkings: 3, response: took(&[3, 3, 7_000]) };
+        let times = Times {
+            sagas: [(([7; 16], true), took(&[40]))].into(),
+            steps: [(([7; 16], 1, Direction::Undo), took(&[2]))].into(),
+            participants: [("pay\"ment".into(), payment)].into(),
+            appends: took(&[1, 4_000_000]),
+        };
+        let all = Took::default();
+        [&times, &times].into_iter().for_each(|times| all.add(times));
+        let mut text = String::new();
+        all.render(&Catalog::default(), &mut text);
+        for line in [
+            "# TYPE ringmaster_participant_response_seconds histogram",
+            r#"ringmaster_participant_response_seconds_bucket{participant="pay\"ment",le="0.002"} 0"#,
+            r#"ringmaster_participant_response_seconds_bucket{participant="pay\"ment",le="0.005"} 4"#,
+            r#"ringmaster_participant_response_seconds_bucket{participant="pay\"ment",le="10"} 6"#,
+            r#"ringmaster_participant_response_seconds_bucket{participant="pay\"ment",le="+Inf"} 6"#,
+            r#"ringmaster_participant_response_seconds_sum{participant="pay\"ment"} 14.012"#,
+            r#"ringmaster_participant_response_seconds_count{participant="pay\"ment"} 6"#,
+            r#"ringmaster_participant_issued_total{participant="pay\"ment"} 10"#,
+            r#"ringmaster_participant_ended_total{participant="pay\"ment",outcome="refused"} 2"#,
+            r#"ringmaster_participant_ended_total{participant="pay\"ment",outcome="timed_out"} 2"#,
+            r#"ringmaster_participant_ended_total{participant="pay\"ment",outcome="late"} 2"#,
+            r#"ringmaster_participant_parkings_total{participant="pay\"ment"} 6"#,
+            r#"ringmaster_saga_duration_seconds_count{definition="unknown",outcome="completed"} 2"#,
+            r#"ringmaster_step_duration_seconds_count{definition="unknown",step="unknown",direction="undo"} 2"#,
+            r#"ringmaster_journal_append_seconds_bucket{le="3600"} 2"#,
+            r#"ringmaster_journal_append_seconds_bucket{le="+Inf"} 4"#,
+            "ringmaster_journal_append_seconds_count 4",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn beyond_so_many_series_all_others_are_one() {
+        let participants =
+            (0..SERIES_MAX + 10).map(|number| (format!("p{number:03}").into(), Asked { issued: 1, ..Asked::default() }));
+        let all = Took::default();
+        all.add(&Times { participants: participants.collect(), ..Times::default() });
+        let mut text = String::new();
+        all.render(&Catalog::default(), &mut text);
+        assert!(text.contains("ringmaster_participant_issued_total{participant=\"other\"} 10\n"), "{text}");
+    }
+}
