@@ -209,7 +209,7 @@ fn every_fault_is_done() {
 }
 
 /// The protocol broken in one place each (PROTOCOL.md section 6), and the runs that find it out.
-const MUTANTS: [(&str, Draw); 52] = [
+const MUTANTS: [(&str, Draw); 56] = [
     ("no_claim_check", Plan::random),
     ("no_number_check", Plan::random),
     ("number_gap_accepted", Plan::random),
@@ -262,6 +262,10 @@ const MUTANTS: [(&str, Draw); 52] = [
     ("mark_not_in_the_same_record", Plan::routing),
     ("journal_deleted_to_the_snapshot", Plan::forgetting),
     ("half_restored_is_gone_on_from", Plan::forgetting),
+    ("turn_one_offset_late", Plan::random),
+    ("turn_forgotten_by_its_owner", Plan::random),
+    ("turn_forgotten_in_replay", Plan::random),
+    ("turn_forgotten_in_restore", Plan::forgetting),
 ];
 
 /// Each is caught, and on the seed that catches it the unbroken protocol passes.

@@ -5,7 +5,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, KeptEvent, OrderFields};
 use ringmaster_schemas::json::time::put_timestamp;
 use ringmaster_schemas::names;
-use ringmaster_schemas::state::{Children, ClaimedValue, Entry, Paused, RowKey, Saga};
+use ringmaster_schemas::state::{Checkpoint, Children, ClaimedValue, Entry, Paused, RowKey, Saga};
 use ringmaster_store::Store;
 use serde_json::{Value, json};
 
@@ -75,7 +75,8 @@ pub(super) fn look_up(store: &dyn Store, known: &Knowledge, partition: i32, id: 
     }
     shown["more"] = json!([format!("ringmaster saga why {id}"), format!("ringmaster saga history {id}")]);
     shown["partition"] = partition.into();
-    shown["as_of_journal_offset"] = checkpoint.map_or(0, |checkpoint| checkpoint.journal_offset).into();
+    shown["as_of_journal_offset"] = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.journal_offset).into();
+    shown["as_of_term"] = checkpoint.as_ref().map(term).into();
     Ok(Some(shown))
 }
 
@@ -90,7 +91,8 @@ fn show(saga: &Saga) -> Value {
         "key": &*saga.key(),
         "status": saga.status.as_str(),
         "stuck": saga.stuck(),
-        "state": state(saga),
+        "turns": turns(saga),
+        "if_turn": saga.turns.last(),
         "started_at": time(Some(head.started_at)),
         "deadline_at": time(saga.deadline_at),
         "held_since": time(saga.held_since),
@@ -106,6 +108,11 @@ fn show(saga: &Saga) -> Value {
         "entries": saga.entries.iter().map(entry).collect::<Vec<_>>(),
         "early_events": saga.early().iter().map(|event| early(event)).collect::<Vec<_>>(),
     })
+}
+
+/// Which records count behind what is shown: those of this claim, from this number on.
+fn term(checkpoint: &Checkpoint) -> Value {
+    json!({ "claim_offset": checkpoint.claim_offset, "claim": names::hex(&checkpoint.claim), "number": checkpoint.number })
 }
 
 /// Who paused it, and what becomes of it.
@@ -176,9 +183,10 @@ pub(super) fn time(at: Option<Millis>) -> Value {
     text.into()
 }
 
-/// What an act names to be done only if the saga still is as it was seen: 16 hexadecimal digits.
-pub(super) fn state(saga: &Saga) -> String {
-    format!("{:016x}", ringmaster_core::saga::state_token(&saga.id, &saga.encode()))
+/// Where in the journal of its partition it was changed.
+fn turns(saga: &Saga) -> Value {
+    let (first, left_out, last) = saga.turns.told();
+    json!({ "first": first, "left_out": left_out, "last": last })
 }
 
 #[cfg(test)]

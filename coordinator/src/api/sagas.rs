@@ -13,7 +13,7 @@ use ringmaster_schemas::state::{Entry, Index, PAUSED, RowKey, Saga, Waits, Work,
 use ringmaster_store::Store;
 use serde_json::{Value, json};
 
-use super::saga::{state, time};
+use super::saga::time;
 use super::search;
 use super::why::version;
 
@@ -267,7 +267,7 @@ pub(super) fn headline(saga: &Saga, catalog: &Catalog, question: &Question) -> O
         "version": hash,
         "version_number": number,
         "status": saga.status.as_str(),
-        "state": state(saga),
+        "if_turn": saga.turns.last(),
         "step": step,
         "undo": leaf.is_some_and(is_undo),
         "reason": reason,

@@ -273,6 +273,7 @@ fn row(key: &str) -> ringmaster_schemas::state::Saga {
         failure: None,
         ended: None,
         more: None,
+        turns: ringmaster_schemas::state::Turns::default(),
     }
 }
 

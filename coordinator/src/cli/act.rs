@@ -42,9 +42,9 @@ pub(super) struct ActArguments {
     /// To start: a file with the event, as JSON; its key must be the saga's.
     #[arg(long, value_name = "FILE")]
     event: Option<PathBuf>,
-    /// Do it only if the saga still is as it was seen: the state that `saga show` names.
-    #[arg(long, value_name = "STATE")]
-    if_state: Option<String>,
+    /// Do it only if the saga has not moved since it was seen: the journal offset of its last turn, which `saga show` names if_turn.
+    #[arg(long, value_name = "OFFSET")]
+    if_turn: Option<i64>,
     /// How many seconds to wait for the answer.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     timeout: u64,
@@ -148,7 +148,7 @@ pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write
         step: arguments.step.as_deref().map(Cow::Borrowed),
         by: Cow::Borrowed(&arguments.by),
         why: Cow::Borrowed(&arguments.why),
-        if_state: arguments.if_state.as_deref().map(Cow::Borrowed),
+        if_turn: arguments.if_turn,
         outcome: arguments.ended.outcome(),
         code: arguments.ended.code().map(Cow::Borrowed),
         value,

@@ -1,8 +1,8 @@
-//! `act-many`: one act on many sagas. They are selected first and written down, each with the state that was seen; only those are acted on,
-//! and only while they still are in that state.
+//! `act-many`: one act on many sagas. They are selected first and written down, each with its last turn as it was seen; only those are acted
+//! on, and only while that is their last one.
 //!
 //! ```text
-//! filter -> sagas with their states -> a file (nothing is done) -> --expected COUNT -> acts, so many a second -> what became of each
+//! filter -> sagas with their last turns -> a file (nothing is done) -> --expected COUNT -> acts, so many a second -> what became of each
 //! ```
 
 use std::borrow::Cow;
@@ -43,6 +43,8 @@ pub(super) const EXAMPLES: &str = "Examples:\n  \
 const SELECTED_MAX: usize = 1_000;
 /// What a selection says that it is.
 const FORMAT: &str = "ringmaster-selection";
+/// By version 1 sagas were named by their states.
+const VERSION: u32 = 2;
 
 /// What stands on the command line.
 #[derive(Debug, Args)]
@@ -100,12 +102,19 @@ struct Selection {
     sagas: Vec<Selected>,
 }
 
+/// What a selection says first.
+#[derive(Debug, Deserialize)]
+struct Kind {
+    format: String,
+    version: u32,
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Selected {
     saga: String,
-    /// The state that was seen.
-    state: String,
+    /// The last turn that was seen.
+    if_turn: i64,
 }
 
 /// `ringmaster act-many`
@@ -183,9 +192,12 @@ fn choose(config: &Config, arguments: &ManyArguments, file: &Path, out: &mut dyn
     };
     let meant: Vec<&Value> = found.iter().filter(is_meant).collect();
     let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
+    // Nothing could be said of these that tells whether they have moved on.
+    let (meant, unknown): (Vec<&Value>, Vec<&Value>) = meant.into_iter().partition(|row| row["if_turn"].is_i64());
+    let selected = |row: &&Value| Selected { saga: text(row, "saga"), if_turn: row["if_turn"].as_i64().unwrap_or_default() };
     let selection = Selection {
         format: FORMAT.to_owned(),
-        version: 1,
+        version: VERSION,
         act: arguments.act.into(),
         made_at: runtime::wall(),
         prefix: config.prefix.clone(),
@@ -193,7 +205,7 @@ fn choose(config: &Config, arguments: &ManyArguments, file: &Path, out: &mut dyn
         outcome: arguments.ended.outcome(),
         code: arguments.ended.code().map(str::to_owned),
         value: arguments.ended.value()?.map(ToOwned::to_owned),
-        sagas: meant.iter().map(|row| Selected { saga: text(row, "saga"), state: text(row, "state") }).collect(),
+        sagas: meant.iter().map(selected).collect(),
     };
     let failed = |error: std::io::Error| Failure::new(Exit::Refused, format_args!("{}: {error}", file.display()));
     let text_of_all = serde_json::to_string_pretty(&selection).expect("it is JSON");
@@ -207,6 +219,11 @@ fn choose(config: &Config, arguments: &ManyArguments, file: &Path, out: &mut dyn
     for (kind, count) in kinds {
         say(out, format_args!("{count} {kind}"))?;
     }
+    if !unknown.is_empty() {
+        let why =
+            "an earlier build stored them, so that which turn was their last is not known; `ringmaster act` is for each of them";
+        say(out, format_args!("{} are left out: {why}", sagas(unknown.len())))?;
+    }
     if more {
         let (all, rest) = (sagas(selection.sagas.len()), "there are more: act on these first, and select again");
         say(out, format_args!("{all} are selected, into {}; {rest}", file.display()))?;
@@ -217,10 +234,13 @@ fn choose(config: &Config, arguments: &ManyArguments, file: &Path, out: &mut dyn
 fn read(config: &Config, arguments: &ManyArguments, file: &Path) -> Result<Selection, Failure> {
     let refused = |why: String| Failure::new(Exit::Refused, format_args!("{}: {why}", file.display()));
     let text = std::fs::read_to_string(file).map_err(|error| refused(error.to_string()))?;
-    let selection: Selection = serde_json::from_str(&text).map_err(|error| refused(format!("this is no selection: {error}")))?;
-    if selection.format != FORMAT || selection.version != 1 {
-        return Err(refused("this is no selection of `ringmaster act-many --into`".to_owned()));
+    let kind: Kind = serde_json::from_str(&text).map_err(|error| refused(format!("this is no selection: {error}")))?;
+    match (&*kind.format, kind.version) {
+        (FORMAT, VERSION) => {}
+        (FORMAT, _) => return Err(refused("another build of Ringmaster made this selection: select again".to_owned())),
+        _ => return Err(refused("this is no selection of `ringmaster act-many --into`".to_owned())),
     }
+    let selection: Selection = serde_json::from_str(&text).map_err(|error| refused(format!("this is no selection: {error}")))?;
     if selection.act != arguments.act.into() || selection.prefix != config.prefix {
         let made_for = serde_json::to_value(selection.act).expect("a word");
         return Err(refused(format!("it was made to {made_for} sagas of prefix '{}'", selection.prefix)));
@@ -278,7 +298,7 @@ fn addressed(selection: &Selection, one: &Selected, hand: &Hand<'_>, partitions:
         step: selection.step.as_deref().map(Cow::Borrowed),
         by: Cow::Borrowed(hand.by),
         why: Cow::Borrowed(hand.why),
-        if_state: Some(Cow::Borrowed(&one.state)),
+        if_turn: Some(one.if_turn),
         outcome: selection.outcome,
         code: selection.code.as_deref().map(Cow::Borrowed),
         value: selection.value.as_deref(),

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ringmaster_core::partition::{
-    BreakerSettings, Limits, RESTORING, Replica, Restoring, Settings, Untaken, Verdict, recount, row_hash,
+    BreakerSettings, Limits, RESTORING, Replica, Restoring, Settings, Untaken, Verdict, recount, row_hash, saga_hash,
 };
 use ringmaster_schemas::journal::{JournalRecord, TopicId};
 use ringmaster_schemas::names::Topics;
@@ -255,8 +255,8 @@ fn hashes(store: &dyn Store, partition: i32, kind: RowKind, expired: i64) -> Res
     let mut visit = |key: RowKey, row: &[u8]| {
         let is_expired = |bucket: i64| bucket <= expired;
         let saga = if let RowKey::Saga(id) = &key { Saga::decode(id, row).ok() } else { None };
-        if !saga.and_then(|saga| saga.expiry_bucket()).is_some_and(is_expired) {
-            let hash = row_hash(&key.to_string(), row);
+        if !saga.as_ref().and_then(Saga::expiry_bucket).is_some_and(is_expired) {
+            let hash = saga.map_or_else(|| row_hash(&key.to_string(), row), |saga| saga_hash(&saga, row));
             all.insert(key, hash);
         }
         true

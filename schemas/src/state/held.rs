@@ -16,7 +16,8 @@ impl Saga {
         let spare = (self.entries.capacity() - self.entries.len()) * size_of::<Entry>();
         let failure = self.failure.as_deref().map_or(0, failure_bytes);
         let more = self.more.as_deref().map_or(0, saga_more_bytes);
-        COUNTS + size_of::<Saga>() + text_bytes(&self.id) + self.head.held_bytes() + entries + spare + failure + more
+        let turns = self.turns.held_bytes();
+        COUNTS + size_of::<Saga>() + text_bytes(&self.id) + self.head.held_bytes() + entries + spare + failure + more + turns
     }
 }
 
@@ -102,7 +103,7 @@ mod tests {
     use super::super::PRIORITY_USUAL;
     use super::*;
     use crate::journal::{Encoding, FailureKind, Head, HeadFields, OrderFields};
-    use crate::state::{Status, Waits, Work};
+    use crate::state::{Status, Turns, Waits, Work};
 
     fn failure(bytes: usize) -> Arc<Failure> {
         let message = "m".repeat(bytes).as_str().into();
@@ -150,6 +151,7 @@ mod tests {
             failure: Some(failure(message)),
             ended: None,
             more: None,
+            turns: Turns::default(),
         }
     }
 
@@ -165,6 +167,9 @@ mod tests {
         ] {
             assert_eq!(large.held_bytes() - small, 800 * times, "{what}");
         }
+        let mut turned = saga(800, 800, 800, 800);
+        (0..64).for_each(|offset| turned.turns.remember(offset));
+        assert!(turned.held_bytes() - small >= 64, "its turns");
         let mut two = saga(800, 800, 800, 800);
         two.entries.push(saga(800, 800, 800, 800).entries.remove(0));
         assert!(two.held_bytes() - small >= size_of::<Entry>() + 3 * 800, "another entry");

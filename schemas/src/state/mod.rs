@@ -18,6 +18,7 @@ mod key;
 mod large;
 mod more;
 mod saga;
+mod turns;
 mod values;
 
 pub use batch::{Batch, Large, RowChange};
@@ -31,6 +32,7 @@ pub use key::{RowKey, RowKind};
 pub use large::LARGE_BYTES;
 pub use more::{Paused, SagaMore};
 pub use saga::*;
+pub use turns::Turns;
 pub use values::*;
 
 use crate::Millis;

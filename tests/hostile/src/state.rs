@@ -4,7 +4,7 @@
 //! kind | value
 //! ```
 
-use ringmaster_core::saga::{passed, state_token, why};
+use ringmaster_core::saga::{passed, why};
 use ringmaster_schemas::journal::{Letter, Quarantined};
 use ringmaster_schemas::state::{Breaker, Checkpoint, Counts, OutboxEffect, Saga, index_keys};
 
@@ -56,7 +56,10 @@ pub(crate) fn asked(saga: &Saga) {
     }
     assert!(saga.held_bytes() >= saga.entries.len(), "a row takes memory");
     let _ = (saga.has_work(), saga.child_work(), saga.to_sweep(), saga.due_at(), saga.stuck_since());
-    let _ = state_token(&saga.id, &row);
+    let state = saga.state_in(&row);
+    assert_eq!(state, saga.encode_state(), "what is said without its turns is another state");
+    assert!(saga.turns.is_empty() == (state.len() == row.len()), "turns take room in a row");
+    let _ = (saga.turns.last(), saga.turns.told());
     for library in [false, true] {
         let known = world(library).definitions.iter().find(|definition| definition.hash == saga.head.version());
         let _ = known.map(|definition| (why(definition, saga), passed(definition, saga)));

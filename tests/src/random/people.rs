@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ringmaster_core::saga::{Act, ActInput, Input, Outcome, name_of, state_token};
+use ringmaster_core::saga::{Act, ActInput, Input, Outcome, name_of};
 use ringmaster_schemas::journal::SagaEvent;
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{Waits, Work};
@@ -63,7 +63,7 @@ impl World<'_> {
     /// A person acts on what is stuck, or where nothing is.
     pub(super) fn act(&mut self) {
         let Some(saga) = &self.stage.saga else { return };
-        let state = state_token(&saga.id, &saga.encode());
+        let turn = saga.turns.last().expect("something happened to it");
         let stuck = self.stuck();
         let parked = saga.entries.iter().find(|entry| entry.waits == Waits::Parked);
         if let Some(name) = parked.map(|entry| name_of(self.stage.definition(), entry).into())
@@ -80,10 +80,10 @@ impl World<'_> {
             return;
         };
         if self.random.u32(0..10) == 0 {
-            let taken = self.acts(Act::Retry, Some(&one.name), Some(state ^ 1));
-            return self.rejected(taken, Reason::MovedOn, "an act on another state");
+            let taken = self.acts(Act::Retry, Some(&one.name), Some(turn - 1));
+            return self.rejected(taken, Reason::MovedOn, "an act on an earlier state");
         }
-        let seen = self.random.bool().then_some(state);
+        let seen = self.random.bool().then_some(turn);
         match self.random.u32(0..4) {
             0 => drop(self.acts(Act::Retry, Some(&one.name), seen)),
             1 => self.skip(one, seen),
@@ -109,15 +109,15 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn acts(&mut self, act: Act, step: Option<&Arc<str>>, if_state: Option<u64>) -> Result<(), Reason> {
+    pub(super) fn acts(&mut self, act: Act, step: Option<&Arc<str>>, if_turn: Option<i64>) -> Result<(), Reason> {
         self.count("acts of people");
         let came = format!("a person acts on {}: {act:?}", step.map_or("it", |step| step));
-        let act = ActInput { act, step: step.cloned(), by: "ann".into(), why: "looked at it".into(), if_state };
+        let act = ActInput { act, step: step.cloned(), by: "ann".into(), why: "looked at it".into(), if_turn };
         self.turn(&Input::Act(act), came)
     }
 
     /// It goes on with a value in its stead.
-    fn skip(&mut self, one: &Stuck, seen: Option<u64>) {
+    fn skip(&mut self, one: &Stuck, seen: Option<i64>) {
         let number = self.random.i64(0..5);
         let said = Said::Succeeded(Some(format!(r#"{{"n": {number}}}"#)));
         let reply = self.stage.reply_input(&one.name, Direction::Do, None, &said).expect("a value can be read");
@@ -147,7 +147,7 @@ impl World<'_> {
     }
 
     /// A person asks the participant, and says what it says; what was not done will not be.
-    fn resolve(&mut self, one: &Stuck, seen: Option<u64>) {
+    fn resolve(&mut self, one: &Stuck, seen: Option<i64>) {
         let Some(asked) = &one.asked else { return };
         let account = self.participants.accounts.entry(asked.clone()).or_default();
         let (direction, said) = match (one.work, account.result()) {

@@ -35,7 +35,7 @@ impl World<'_> {
         self.count("crashes");
         let id = self.stage.saga.as_ref().expect("it has started").id.clone();
         let mut row = None;
-        for bytes in &self.journal {
+        for (turn, bytes) in (1..).zip(&self.journal) {
             let Ok(JournalRecord::Decision(decision)) = JournalRecord::decode(bytes) else {
                 return self.faults.push("L12: a record cannot be read again".to_owned());
             };
@@ -46,6 +46,7 @@ impl World<'_> {
                         return self.faults.push(format!("L12: {illegal}"));
                     }
                 }
+                row.iter_mut().for_each(|row| Arc::make_mut(row).turns.remember(turn));
             }
         }
         if row != self.stage.saga {

@@ -52,6 +52,8 @@ pub struct Truth {
     pub records: Vec<Judged>,
     /// What is true in the end.
     pub sagas: BTreeMap<Arc<str>, Arc<Saga>>,
+    /// By saga, the offsets of the counting records that changed it since it began, in order.
+    pub turns: BTreeMap<Arc<str>, Vec<i64>>,
     /// All effects, in order.
     pub effects: Vec<Due>,
     /// Who is not asked in the end.
@@ -118,6 +120,7 @@ impl Truth {
             partition,
             records: Vec::new(),
             sagas: BTreeMap::new(),
+            turns: BTreeMap::new(),
             effects: Vec::new(),
             breakers: Breakers::default(),
             openings: 0,
@@ -183,6 +186,7 @@ impl Truth {
                     }
                     for change in &turn.changes {
                         self.change(change, at, &mut effects)?;
+                        self.turned(change, judged.record.offset);
                     }
                 }
                 let (offset, since) = (judged.record.offset, judged.record.appended);
@@ -201,6 +205,17 @@ impl Truth {
             JournalRecord::Claim(_) | JournalRecord::Bare(_) => {}
         }
         Ok(())
+    }
+
+    fn turned(&mut self, change: &Change, offset: i64) {
+        let Change::Saga(change) = change else { return };
+        let turns = self.turns.entry(change.saga.clone()).or_default();
+        if change.events.iter().any(|event| matches!(event, SagaEvent::Started { .. })) {
+            turns.clear();
+        }
+        if turns.last() != Some(&offset) {
+            turns.push(offset);
+        }
     }
 
     fn advance(&mut self, index: usize, next: i64) -> Result<(), String> {

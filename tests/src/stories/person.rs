@@ -35,6 +35,6 @@ impl Stage {
             ("resolves", Some(("succeeded", value))) => PersonAct::Resolve(Outcome::Succeeded { result: result(value)? }),
             _ => return Err(format!("'{act}' is no act")),
         };
-        Ok(ActInput { act, step: step.map(Arc::from), by: "ann".into(), why: why.as_str().into(), if_state: None })
+        Ok(ActInput { act, step: step.map(Arc::from), by: "ann".into(), why: why.as_str().into(), if_turn: None })
     }
 }

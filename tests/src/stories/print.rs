@@ -311,7 +311,7 @@ pub(crate) fn state(stage: &Stage, saga: &Saga) -> Vec<String> {
     let late = if saga.late { ", late" } else { "" };
     let ended = saga.ended.as_ref();
     let forgotten = ended.map(|end| format!(", forgotten {}", time(end.expires_at - stage.begin))).unwrap_or_default();
-    lines.push(format!("{}{late}, {due}{forgotten}, {} bytes", saga.status, saga.encode().len()));
+    lines.push(format!("{}{late}, {due}{forgotten}, {} bytes", saga.status, saga.encode_state().len()));
     if let Some(failure) = &saga.failure {
         lines.push(format!("because: {} ({}) {}", failure.code, failure.kind, failure.step).trim().to_owned());
     }

@@ -61,6 +61,8 @@ pub struct Stage {
     pub(super) events: usize,
     /// All that happened: event, the state behind it, what was sent for it.
     pub(crate) history: Vec<Happened>,
+    /// Turns that changed the saga: there is no journal whose offsets would number them.
+    turns: i64,
 }
 
 /// A compiled definition, and all schemas it was compiled against.
@@ -110,6 +112,7 @@ impl Stage {
             values: Values::default(),
             events: 0,
             history: Vec::new(),
+            turns: 0,
         }
     }
 
@@ -147,7 +150,7 @@ impl Stage {
             }
             Act::Silence(how_long) => self.silence(*how_long).map(print::middle_left_out),
             Act::Person { .. } => Ok(self.input(&Input::Act(self.person(act)?))),
-            Act::TooLate(act) => Ok(self.input(&Input::Act(ActInput { if_state: Some(0), ..self.person(act)? }))),
+            Act::TooLate(act) => Ok(self.input(&Input::Act(ActInput { if_turn: Some(0), ..self.person(act)? }))),
             Act::Cancel(why) => Ok(self.input(&Input::Cancel { why: why.as_str().into() })),
             Act::TooBig(bytes) => Ok(self.input(&Input::TooBig { bytes: Some(*bytes), step: None, place: None })),
             Act::Pauses(participant) => Ok(self.pause(participant)),
@@ -286,6 +289,11 @@ impl Stage {
             self.history.push(Happened { event, at: self.now, behind, effects });
         }
         assert_eq!(self.saga.as_ref(), Some(&saga), "decide gives the state that apply makes of its events");
+        drop(saga);
+        if let Some(saga) = self.saga.as_mut().filter(|_| count > 0) {
+            self.turns += 1;
+            Arc::make_mut(saga).turns.remember(self.turns);
+        }
         Ok(count)
     }
 

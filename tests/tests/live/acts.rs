@@ -33,7 +33,7 @@ fn a_stuck_order_is_asked_again_resolved_and_stays_so() {
     until("it is stuck", || coordinator.metric("ringmaster_saga_steps_stuck_total") == 1.0);
 
     said(&act(&["skip", &id]), 12, "NOT_POSSIBLE");
-    said(&act(&["retry", &id, "--if-state", "00000000000000ff"]), 12, "MOVED_ON");
+    said(&act(&["retry", &id, "--if-turn", "0"]), 12, "MOVED_ON");
     said(&act(&["retry", "order-fulfilment/nobody"]), 12, "UNKNOWN_SAGA");
     said(&act(&["retry", &id, "--step", "ship"]), 0, "done");
     until("shipping is asked again", || world.command_count("shipping") == 2);

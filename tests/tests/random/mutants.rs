@@ -114,7 +114,7 @@ const MUTANTS: [(&str, &str); 99] = [
 ];
 
 /// Mutants that the runs do not reach, and why.
-const ELSEWHERE: [(&str, &str); 19] = [
+const ELSEWHERE: [(&str, &str); 20] = [
     ("no_late_command_refusal", "nobody remembers for so short a time here; the simulator's services do"),
     (
         "late_row_not_held",
@@ -124,6 +124,7 @@ const ELSEWHERE: [(&str, &str); 19] = [
         "taken_forgotten_where_done",
         "a person gives what an event refused, and that comes again: one seed in 70,000; a story does it",
     ),
+    ("act_on_unknown_turn", "every row knows its last turn here; the partition's tests of acts have one that does not"),
     ("random_effect_ids", "nobody looks at ids of what is sent once more here; the simulator does"),
     ("all_undone_in_one_turn", "bodies are small here; the core's tests of steps side by side have large ones"),
     ("big_command_sent", "bodies are small here; the stories have large ones"),

@@ -22,8 +22,8 @@ const DEPENDENCIES: [&str; 13] = [
 ];
 
 /// What schemas, core's only crate of ours, may depend on.
-const DEPENDENCIES_OF_SCHEMAS: [&str; 8] =
-    ["bytes", "memchr", "serde", "serde_json", "sha2", "rust_decimal", "thiserror", "triomphe"];
+const DEPENDENCIES_OF_SCHEMAS: [&str; 9] =
+    ["bytes", "memchr", "serde", "serde_json", "sha2", "smallvec", "rust_decimal", "thiserror", "triomphe"];
 
 /// Where the world would come in through the standard library. A thread compiles definitions on a stack of its own: no IO.
 const OUTSIDE: [&str; 8] =

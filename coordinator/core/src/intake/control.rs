@@ -68,9 +68,9 @@ pub struct ControlRecord<'a> {
     /// Why, in their words.
     #[serde(borrow)]
     pub why: Cow<'a, str>,
-    /// The state that was looked at: 16 hexadecimal digits. If the saga has moved since, nothing is done.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub if_state: Option<Cow<'a, str>>,
+    /// The last turn that was seen of the saga, by its journal offset. If the saga has moved since, nothing is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_turn: Option<i64>,
     /// How it ended, to resolve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<ControlOutcome>,
@@ -147,7 +147,14 @@ impl<'a> ControlRecord<'a> {
     /// Reads it.
     pub fn read(value: &'a [u8]) -> Result<ControlRecord<'a>, Refused> {
         serde_json::from_slice(value).map_err(|error| {
-            Refused::new(QuarantineReason::Undecodable, format!("this is no act: {error}; `ringmaster act` sends what is"), None)
+            // What says less than it did must not be done without what it said.
+            let earlier = error.to_string().contains("`if_state`");
+            let how = if earlier {
+                "an act names the saga's last turn, `if_turn`, which `saga show` tells"
+            } else {
+                "`ringmaster act` sends what is"
+            };
+            Refused::new(QuarantineReason::Undecodable, format!("this is no act: {error}; {how}"), None)
         })
     }
 
@@ -197,12 +204,8 @@ impl<'a> ControlRecord<'a> {
             }),
             (ControlAct::Resolve, None) => return Err(not_possible("say how it ended: succeeded, or refused".to_owned())),
         };
-        let if_state = match &self.if_state {
-            None => None,
-            Some(token) => Some(u64::from_str_radix(token, 16).map_err(|_| not_possible(format!("'{token}' names no state")))?),
-        };
         let text = |text: &str| -> Arc<str> { bounds::message(text).into() };
         let step = self.step.as_deref().map(Arc::from);
-        Ok(ActInput { act, step, by: text(&self.by), why: text(&self.why), if_state })
+        Ok(ActInput { act, step, by: text(&self.by), why: text(&self.why), if_turn: self.if_turn })
     }
 }

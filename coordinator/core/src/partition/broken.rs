@@ -15,6 +15,7 @@ use super::marks::Accepts;
 use super::outbox::Outbox;
 use super::owner::Owner;
 use super::replica::Replica;
+use super::turns::Taker;
 use super::{Context, Refusal, StartAt, Tag, Wish, rules};
 use crate::faults::mutated;
 
@@ -103,6 +104,19 @@ pub(super) fn to_send_again(outbox: &mut Outbox) -> Vec<u64> {
         outbox.release_below(i64::MAX);
     }
     rules::to_send_again(outbox)
+}
+
+pub(super) fn offset_of_number(fence: &Fence, number: i64) -> i64 {
+    rules::offset_of_number(fence, number) + i64::from(mutated("turn_one_offset_late"))
+}
+
+pub(super) fn remembers_turns(taker: Taker) -> bool {
+    let broken = match taker {
+        Taker::Owner => "turn_forgotten_by_its_owner",
+        Taker::Replay => "turn_forgotten_in_replay",
+        Taker::Restore => "turn_forgotten_in_restore",
+    };
+    rules::remembers_turns(taker) && !mutated(broken)
 }
 
 pub(super) fn is_of(sender: u32, owner: u32) -> bool {

@@ -46,7 +46,7 @@ pub fn recount(rows: &dyn Rows, expired_bucket: i64) -> Result<(Digest, usize), 
         match Saga::decode(id, row) {
             Ok(saga) if saga.expiry_bucket().is_none_or(|bucket| bucket > expired_bucket) => {
                 let sum = sums.at(saga.expiry_bucket());
-                *sum = sum.wrapping_add(super::row_hash(id, row));
+                *sum = sum.wrapping_add(super::saga_hash(&saga, row));
                 count += 1;
             }
             Ok(_) => {}
@@ -129,8 +129,9 @@ impl Replica {
             let large = Large { before: large, now: Vec::new() };
             return Some(RowChange { key: RowKey::Saga(row.id.clone()), value: None, before, after: IndexKeys::NONE, large });
         }
-        let value = saga.encode();
+        let mut value = saga.encode_state();
         let (stored, now) = Stored::of(&row.id, &value, saga, &mut self.counts.names);
+        saga.put_turns(&mut value);
         if let Some(before) = &row.stored
             && before.places.expiry.is_none_or(|bucket| bucket > expired)
         {

@@ -53,6 +53,7 @@ mod taken;
 mod timers;
 mod times;
 mod turn;
+mod turns;
 mod values;
 mod wheel;
 mod wish;
@@ -82,7 +83,7 @@ pub use replica::{Replica, Untaken};
 pub use restoring::{RESTORING, Restoring};
 pub use settings::{BreakerSettings, InputSettings, Limits, Role, Settings, StartAt};
 pub use snapshots::{SNAPSHOTS_KEPT, Snapshots, Stream, is_in_snapshot};
-pub use table::row_hash;
+pub use table::{row_hash, saga_hash};
 pub use times::{Asked, BOUNDS_MS, End, Histogram, Times};
 pub use wish::{Forward, Note, Restored, Tag, Why, Wish, accept_new};
 

@@ -25,9 +25,10 @@ use super::late::{Changed, LateEffects, LookedAt, Unmade};
 use super::marks::{self, Marks};
 use super::outbox::Outbox;
 use super::table::Table;
+use super::turns::{Taker, remember};
 use super::{Rows, Settings, digest, law};
 use crate::faults::mutated;
-use crate::saga::{Breakers, Effect, Sender, apply, brought, effects, order_of, returned};
+use crate::saga::{Breakers, Effect, IllegalEvent, Sender, apply, brought, effects, order_of, returned};
 
 /// Why something could not be taken in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -245,9 +246,11 @@ impl Replica {
                         // It starts anew where nobody remembers it.
                         row.take_if(|saga| !is_remembered(saga, expired));
                         tally((&change.saga, row.as_deref(), at), &change.events, names, &mut tallied);
-                        change.events.iter().try_for_each(|event| apply(&change.saga, row, event, at))
+                        change.events.iter().try_for_each(|event| apply(&change.saga, row, event, at))?;
+                        row.iter_mut().for_each(|saga| remember(saga, offset, Taker::Replay));
+                        Ok(())
                     });
-                    let saga = saga.map_err(|illegal| Untaken::Wrong(illegal.to_string()))?;
+                    let saga = saga.map_err(|illegal: IllegalEvent| Untaken::Wrong(illegal.to_string()))?;
                     let empty = || Untaken::Wrong(format!("a change of {} holds no event", change.saga));
                     unmade.push(Unmade::Saga(Changed::new(saga.ok_or_else(empty)?, change.events)));
                 }

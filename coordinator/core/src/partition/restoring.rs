@@ -18,6 +18,7 @@ use ringmaster_schemas::{Millis, names};
 use super::fence::Verdict;
 use super::replica::{Replica, Untaken};
 use super::snapshots::Stream;
+use super::turns::{Taker, remember};
 use super::{Rows, Settings, law};
 use crate::faults::mutated;
 use crate::saga::apply;
@@ -101,7 +102,7 @@ impl Restoring {
             Some(record) => {
                 let verdict = self.replica.fence.judge(offset, record);
                 if let (Verdict::Counts, JournalRecord::Decision(decision)) = (verdict, record) {
-                    self.take_changes(decision, rows)?;
+                    self.take_changes(offset, decision, rows)?;
                 }
             }
         }
@@ -112,10 +113,10 @@ impl Restoring {
     }
 
     /// Of what happened, only rows are made: all else is in the snapshot.
-    fn take_changes(&mut self, decision: &Decision, rows: &dyn Rows) -> Result<(), Untaken> {
+    fn take_changes(&mut self, offset: i64, decision: &Decision, rows: &dyn Rows) -> Result<(), Untaken> {
         for change in decision.turns.iter().flat_map(|turn| &turn.changes) {
             match change {
-                Change::Saga(change) => self.take_change(change, decision.stamp.now, rows)?,
+                Change::Saga(change) => self.take_change(change, (offset, decision.stamp.now), rows)?,
                 Change::Expired(expired) => self.replica.expired = self.replica.expired.max(expired.bucket),
                 Change::Quarantined(_)
                 | Change::ValueReturned(_)
@@ -129,7 +130,7 @@ impl Restoring {
     }
 
     /// What happened to a row that began before `since` is left out: either the snapshot has the row, or it is gone.
-    fn take_change(&mut self, change: &SagaChange, at: Millis, rows: &dyn Rows) -> Result<(), Untaken> {
+    fn take_change(&mut self, change: &SagaChange, (offset, at): (i64, Millis), rows: &dyn Rows) -> Result<(), Untaken> {
         let table = &mut self.replica.table;
         let mut events = change.events.as_slice();
         let known = match table.place(&change.saga) {
@@ -152,7 +153,8 @@ impl Restoring {
             }
             apply(&change.saga, &mut saga, event, at).map_err(|illegal| Untaken::Wrong(illegal.to_string()))?;
         }
-        if let Some(saga) = saga {
+        if let Some(mut saga) = saga {
+            remember(&mut saga, offset, Taker::Restore);
             self.replica.table.set(slot, saga);
         }
         Ok(())

@@ -16,6 +16,7 @@ use super::marks::Accepts;
 use super::outbox::Outbox;
 use super::owner::Owner;
 use super::replica::Replica;
+use super::turns::Taker;
 use super::{Context, Refusal, StartAt};
 
 /// Rule 1. Every claim record, a repeat or one's own included, ends the term before it and begins another.
@@ -105,6 +106,16 @@ pub(super) fn owns(fence: &Fence, claim_offset: i64, id: ClaimId) -> bool {
 /// Rule 2. What `released` does not cover is sent again.
 pub(super) fn to_send_again(outbox: &mut Outbox) -> Vec<u64> {
     outbox.waiting_numbers()
+}
+
+/// Rules 1 and 3. Where a record stands in the journal that is still in the making: behind the claim by its number, or it does not count.
+pub(super) fn offset_of_number(fence: &Fence, number: i64) -> i64 {
+    fence.claim_offset + 1 + number
+}
+
+/// A row remembers the offsets of the records that changed it, whoever makes the change true.
+pub(super) fn remembers_turns(_: Taker) -> bool {
+    true
 }
 
 /// Rule 3. Acknowledgements are keyed by their sender.

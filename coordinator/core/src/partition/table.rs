@@ -55,17 +55,23 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// Of a row, and where the values of it lie that are kept by themselves.
-    pub(super) fn of(id: &str, row: &[u8], saga: &Saga, names: &mut Names) -> (Self, Vec<Range<usize>>) {
+    /// Of a row without its turns, and where the values of it lie that are kept by themselves.
+    pub(super) fn of(id: &str, state: &[u8], saga: &Saga, names: &mut Names) -> (Self, Vec<Range<usize>>) {
         let mut places = index_keys(saga);
         if mutated("search_not_stored") {
             places.search = None;
         }
         // What expires is deleted without a look at it, and written once before that.
         let is_whole = places.expiry.is_some() || mutated("large_values_written_again");
-        let large = if is_whole { Vec::new() } else { saga.large_in(row) };
-        (Stored { hash: row_hash(id, row), places, facets: Facets::of(saga, names), large: !large.is_empty() }, large)
+        let large = if is_whole { Vec::new() } else { saga.large_in(state) };
+        (Stored { hash: row_hash(id, state), places, facets: Facets::of(saga, names), large: !large.is_empty() }, large)
     }
+}
+
+/// The share of the digest that a saga's row has: over its state alone. Its turns are what a reader of the journal saw, and builds that did
+/// not remember them have stored rows, and taken snapshots and backups of these, which say the same state.
+pub fn saga_hash(saga: &Saga, row: &[u8]) -> u128 {
+    row_hash(&saga.id, &saga.state_in(row))
 }
 
 /// A row's share of the digest: over its id and its encoded form.
@@ -116,7 +122,7 @@ impl Table {
         let key = RowKey::Saga(id);
         let (Some(row), RowKey::Saga(id)) = (stored.row(&key)?, key) else { return Ok(None) };
         let saga = Saga::decode(&id, &row).map_err(|error| stored.damaged(format!("the row of {id}: {error}")))?;
-        let (mut stored, _) = Stored::of(&id, &row, &saga, names);
+        let (mut stored, _) = Stored::of(&id, &saga.state_in(&row), &saga, names);
         if mutated("search_forgotten_when_loaded") {
             stored.places.search = None;
         }

@@ -18,7 +18,8 @@ use super::owner::Owner;
 use super::rows::remembered;
 use super::table::Slot;
 use super::taken::Taken;
-use super::{Context, Note, Role, Why, Wish};
+use super::turns::{Taker, remember};
+use super::{Context, Note, Role, Why, Wish, law};
 use crate::definition::Definition;
 use crate::faults::mutated;
 use crate::intake::{Answer, InputRecord, Refused};
@@ -111,11 +112,13 @@ impl Owner {
             open.moves.push(Move::Mark(from.source, from.partition, from.offset + 1));
             self.ahead.marks.pass(from.source, from.partition, from.offset + 1);
         }
+        let offset = law::offset_of_number(&self.replica.fence, number);
         let (mut rows, is_alone) = (turn.rows.into_iter(), turn.changes.len() == 1);
         for change in &turn.changes {
             match change {
                 Change::Saga(change) => {
-                    let (slot, saga) = rows.next().expect("a turn has a row for each change of a saga");
+                    let (slot, mut saga) = rows.next().expect("a turn has a row for each change of a saga");
+                    remember(&mut saga, offset, Taker::Owner);
                     count(&change.saga, &change.events, is_alone, cx);
                     let before = remembered(&self.ahead, &self.replica.table, slot).map(|saga| &**saga);
                     tally((&change.saga, before, at), &change.events, &mut self.replica.counts.names, &mut tallied);

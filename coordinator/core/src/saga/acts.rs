@@ -26,8 +26,8 @@ pub struct ActInput {
     pub by: Arc<str>,
     /// Why, in their words.
     pub why: Arc<str>,
-    /// The state that was looked at, as [`state_token`] names it: the act is for that one only.
-    pub if_state: Option<u64>,
+    /// The last turn that was seen of it, by its journal offset: the act is for the saga as that left it.
+    pub if_turn: Option<i64>,
 }
 
 /// What is done.
@@ -71,11 +71,6 @@ impl Act {
     }
 }
 
-/// Names the state that a row is in, for people who look first and act then.
-pub fn state_token(id: &str, row: &[u8]) -> u64 {
-    crate::partition::row_hash(id, row) as u64
-}
-
 /// What acts are for.
 struct Meant {
     waits: Waits,
@@ -102,13 +97,18 @@ const ASKED: Meant = Meant {
 };
 
 impl ActInput {
-    /// It is for the state that was looked at alone: as the row is, before it looks at those above it.
+    /// It is for what was looked at alone: the row as it is, before it looks at those above it.
     pub(super) fn is_for(&self, row: &Saga) -> Result<(), Rejection> {
-        let moved = self.if_state.is_some_and(|seen| seen != state_token(&row.id, &row.encode()));
-        if moved && !mutated("act_on_what_moved_on") {
-            return Err(Rejection::new(Reason::MovedOn, "the saga has moved since it was looked at: look again"));
+        match (self.if_turn, row.turns.last()) {
+            (Some(_), None) if !mutated("act_on_unknown_turn") => Err(not_possible(
+                "which turn of the saga was its last is not known, since an earlier build stored it: act without if_turn",
+            )),
+            (Some(seen), Some(last)) if seen != last && !mutated("act_on_what_moved_on") => Err(Rejection::new(
+                Reason::MovedOn,
+                format!("the saga has moved since it was looked at: its last turn is {last}, not {seen}; look again"),
+            )),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

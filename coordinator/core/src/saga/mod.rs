@@ -40,7 +40,7 @@ mod verbs;
 mod view;
 mod why;
 
-pub use acts::{Act, ActInput, state_token};
+pub use acts::{Act, ActInput};
 pub use apply::{IllegalEvent, apply};
 pub use decide::{Above, Basis, Decided, decide};
 pub use effect::Effect;

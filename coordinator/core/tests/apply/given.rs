@@ -140,6 +140,7 @@ pub(crate) fn saga(status: Status, work: Work, waits: Waits, stray: bool) -> Sag
             Waits::Paused => Some(Box::new(SagaMore { paused: Some(paused), ..SagaMore::default() })),
             _ => None,
         },
+        turns: ringmaster_schemas::state::Turns::default(),
     }
 }
 

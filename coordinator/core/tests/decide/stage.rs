@@ -141,7 +141,7 @@ impl Stage {
         let mut rows = Rows(&self.rows, self.definition());
         let Ok(played) = play(&mut rows, &self.breakers, (&self.id, input), (self.now, self.room), &mut Scratch::default());
         for moved in played.unwrap_or_else(|rejection| panic!("{}: {}", self.id, rejection.detail)) {
-            self.rows.insert(moved.id, moved.saga);
+            self.keeps(moved.id, moved.saga);
         }
     }
 
@@ -151,7 +151,13 @@ impl Stage {
         let values = Evaluated::new(definition);
         let basis = Basis { definition, values: &values, breakers: &self.breakers, above: &above };
         let decided = decide(basis, &self.id, self.row(), input, self.now, &mut Scratch::default());
-        self.rows.insert(self.id.clone(), decided.expect("it is taken").saga);
+        self.keeps(self.id.clone(), decided.expect("it is taken").saga);
+    }
+
+    /// There is no journal: one turn is as good as another.
+    fn keeps(&mut self, id: Arc<str>, mut saga: Arc<Saga>) {
+        Arc::make_mut(&mut saga).turns.remember(1);
+        self.rows.insert(id, saga);
     }
 
     pub(crate) fn reply_input(&self, step: &str, direction: Direction, attempt: Option<i32>, outcome: Outcome) -> ReplyInput {
@@ -222,7 +228,7 @@ impl Stage {
     }
 
     pub(crate) fn act_input(&self, act: Act) -> ActInput {
-        ActInput { act, step: None, by: "ann".into(), why: "looked at it".into(), if_state: None }
+        ActInput { act, step: None, by: "ann".into(), why: "looked at it".into(), if_turn: None }
     }
 
     /// An event that the definition listens to; none if it does not.

@@ -145,7 +145,7 @@ fn ways_out(kind: Kind, stage: &Stage) -> Vec<Try> {
     match kind {
         Kind::ActRetry => {
             let mut all = acts(stage, [("act: retry", Act::Retry)]);
-            let act = ActInput { if_state: Some(1), ..stage.act_input(Act::Retry) };
+            let act = ActInput { if_turn: Some(0), ..stage.act_input(Act::Retry) };
             all.extend(comes(stage, "act: retry, for another state", Input::Act(act)));
             all
         }

@@ -112,17 +112,18 @@ fn acts_are_taken_or_say_why_not() {
     line.says(CONTROL, r#"{"saga":"alpha/two","by":"ann","why":"seen","act":"retry"}"#);
     is(&line, RejectionReason::UnknownSaga, "no saga of this id lives, or is remembered");
     line.answered("task", r#""refused","code":"NO"},"body":null"#);
-    line.acted(r#""act":"retry","if_state":"zz""#);
-    is(&line, RejectionReason::NotPossible, "'zz' names no state");
-    line.acted(r#""act":"retry","if_state":"1""#);
-    is(&line, RejectionReason::MovedOn, "look again");
+    let last = line.last_turn("alpha/one");
+    for other in [last - 1, last + 1, -1] {
+        line.acted(&format!(r#""act":"retry","if_turn":{other}"#));
+        is(&line, RejectionReason::MovedOn, &format!("its last turn is {last}, not {other}; look again"));
+    }
     line.acted(r#""act":"skip""#);
     is(&line, RejectionReason::NotPossible, "give a value");
     line.acted(r#""act":"skip","step":"nobody","value":{"n":1}"#);
     is(&line, RejectionReason::NotPossible, "name one that gives a result");
     line.acted(r#""act":"resolve","step":"task","value":{"n":1}"#);
     is(&line, RejectionReason::NotPossible, "say how it ended");
-    line.acted(r#""act":"retry","step":"task""#);
+    line.acted(&format!(r#""act":"retry","step":"task","if_turn":{last}"#));
     assert!(matches!(line.events()[..], [SagaEvent::Acted { .. }, SagaEvent::Closed { .. }, SagaEvent::CommandIssued { .. }]));
     line.answered("task~2", r#""refused","code":"NO"},"body":null"#);
     line.acted(r#""act":"skip","step":"task~2","value":{"n":9}"#);
@@ -135,12 +136,69 @@ fn acts_are_taken_or_say_why_not() {
 #[test]
 fn what_is_no_act_goes_to_quarantine() {
     let mut line = line();
-    let bad = ["", "{", r#"{"saga":"alpha/one"}"#, r#"{"saga":"alpha/one","by":"a","why":"b","act":"eat"}"#];
+    let bad = [
+        "",
+        "{",
+        r#"{"saga":"alpha/one"}"#,
+        r#"{"saga":"alpha/one","by":"a","why":"b","act":"eat"}"#,
+        r#"{"saga":"alpha/one","by":"a","why":"b","act":"cancel","if_turn":"7"}"#,
+        r#"{"saga":"alpha/one","by":"a","why":"b","act":"cancel","if_state":"00000000000000ff"}"#,
+    ];
     for text in bad {
         line.says(CONTROL, text);
         let quarantined = matches!(&line.changes()[..], [Change::Quarantined(one)] if one.reason == QuarantineReason::Undecodable);
         assert!(quarantined, "{text}: {:?}", line.changes());
     }
+    let why = format!("{:?}", line.changes());
+    assert!(why.contains("unknown field `if_state`") && why.contains("names the saga's last turn, `if_turn`"), "{why}");
     line.acted(r#""act":"cancel""#);
     assert!(!line.events().is_empty(), "the next one is taken");
+}
+
+/// Two acts on what was seen once: the second one finds that the first has moved it, also where both are of one record.
+#[test]
+fn of_two_acts_on_one_turn_one_is_done() {
+    let mut line = line();
+    line.answered("task", r#""refused","code":"NO"},"body":null"#);
+    let last = line.last_turn("alpha/one");
+    let act = format!(r#"{{"saga":"alpha/one","by":"ann","why":"seen","act":"retry","if_turn":{last}}}"#);
+    let records = line.journal.len();
+    for _ in 0..2 {
+        line.put(CONTROL, line.clocks.wall, Some("one"), &act);
+    }
+    line.poll();
+    line.acknowledge();
+    assert_eq!(line.journal.len(), records + 1, "one record");
+    assert!(matches!(
+        line.events_since(records)[..],
+        [SagaEvent::Acted { .. }, SagaEvent::Closed { .. }, SagaEvent::CommandIssued { .. }]
+    ));
+    let (why, detail) = line.turned_down().expect("the second is rejected");
+    assert!(why == RejectionReason::MovedOn && detail.contains(&format!("its last turn is {records}, not {last}")), "{detail}");
+}
+
+/// Of a row that an earlier build stored nobody knows the last turn, until it has another one.
+#[test]
+fn a_row_of_an_earlier_build_has_no_last_turn() {
+    let mut line = line();
+    line.answered("task", r#""refused","code":"NO"},"body":null"#);
+    line.checkpoint();
+    let before = line.strip_turns();
+    assert!(before > 0, "its row had turns");
+    line.restart(|_| {});
+    line.own();
+    let act = |line: &mut Line, turn: i64| line.acted(&format!(r#""act":"retry","if_turn":{turn}"#));
+    let end = line.journal.len() as i64;
+    act(&mut line, end);
+    let (why, detail) = line.turned_down().expect("it is rejected");
+    assert!(why == RejectionReason::NotPossible && detail.contains("an earlier build stored it"), "{detail}");
+    line.acted(r#""act":"retry""#);
+    line.answered("task~2", r#""refused","code":"NO"},"body":null"#);
+    let last = line.last_turn("alpha/one");
+    act(&mut line, last - 1);
+    assert!(line.turned_down().is_some_and(|(why, _)| why == RejectionReason::MovedOn));
+    act(&mut line, last);
+    assert!(!line.events().is_empty(), "{:?}", line.changes());
+    line.checkpoint();
+    line.same_digest();
 }

@@ -32,6 +32,7 @@ mod stored;
 mod stuck;
 mod timers;
 mod told;
+mod turned;
 mod values;
 mod waits;
 mod ways;

@@ -180,6 +180,34 @@ fn a_lost_disk_is_made_of_a_snapshot_and_what_is_left_of_the_journal() {
     assert!(line.stored.as_ref().expect("stored").positions == before.positions);
 }
 
+/// Snapshots of rows that an earlier build stored, of which the journal says more turns than they do, are of the same state.
+#[test]
+fn a_snapshot_of_rows_without_turns_is_restored() {
+    let (mut topic, mut line, mut taken) = (Topic::default(), trips(), Vec::new());
+    for turn in 0..3 {
+        begins(&mut line, &format!("a{turn}"));
+        begins(&mut line, &format!("b{turn}"));
+        held(&mut line, &format!("b{turn}"));
+        line.checkpoint();
+        assert!(line.strip_turns() > 0, "they had turns");
+        line.restart(|_| {});
+        line.own();
+        held(&mut line, &format!("a{turn}"));
+        // Of some both are known, of some the first turns are not, of some none.
+        begins(&mut line, &format!("c{turn}"));
+        let since = taken.last().cloned();
+        taken.push(topic.take(&mut line, turn + 1, since));
+    }
+    let before = line.stored.clone().expect("stored");
+    restores(&mut line, taken[1].journal_offset, &topic);
+    assert_eq!((line.stopped(), line.stage()), (None, StageName::Owning));
+    assert_eq!(line.partition.restored().and_then(|made| made.snapshot), Some(3));
+    assert_eq!(line.stored.as_ref().expect("stored").digest, before.digest);
+    // What is in no row of the snapshot is as the journal says.
+    let last = line.last_turn("trip/c2");
+    assert!(last < line.journal.len() as i64 && last >= taken[1].journal_offset, "{last}");
+}
+
 /// It must be the state that it was taken of, to the last bit; what was stored stays until one is found that is whole.
 #[test]
 fn what_does_not_fit_is_not_used() {
@@ -216,6 +244,21 @@ fn change_last(topic: &mut Topic, change: impl FnOnce(&mut Manifest)) {
     };
     change(&mut manifest);
     topic.0.push(SnapshotRecord::Manifest(manifest).encode());
+}
+
+/// Rows that are made of the journal name their turns like those that are not.
+#[test]
+fn a_turn_that_is_forgotten_in_a_restore_is_seen() {
+    let rows = |line: &Line| -> Vec<_> {
+        line.rows.iter().filter(|(key, _)| matches!(key, RowKey::Saga(_))).map(|(_, row)| row.clone()).collect()
+    };
+    without("turn_forgotten_in_restore", || {
+        let mut topic = Topic::default();
+        let (mut line, taken) = story(&mut topic);
+        let before = rows(&line);
+        restores(&mut line, taken[1].journal_offset, &topic);
+        assert!(rows(&line).iter().any(|row| !before.contains(row)), "all are the same");
+    });
 }
 
 /// Whatever waits for its start tells no time: without it the state is another one, and is refused.

@@ -119,6 +119,6 @@ impl Stage<'_> {
             .filter(asks)
             .min_by_key(|saga| (saga.id.len(), saga.id.clone()))
             .map_or_else(|| self.id.clone(), |saga| saga.id.clone());
-        self.take(&row, SagaInput::Act(ActInput { act, step, by, why, if_state: None }))
+        self.take(&row, SagaInput::Act(ActInput { act, step, by, why, if_turn: None }))
     }
 }

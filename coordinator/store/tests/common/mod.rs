@@ -90,6 +90,7 @@ pub(crate) fn saga(key: &str, expires_at: Option<Millis>) -> Saga {
         failure: None,
         ended: expires_at.map(|expires_at| End { at: 1, expires_at }),
         more: None,
+        turns: ringmaster_schemas::state::Turns::default(),
     }
 }
 

@@ -286,7 +286,7 @@ fn record<'a>(row: &'a Saga, act: ControlAct, step: Option<Cow<'a, str>>) -> Con
         step,
         by: "ann".into(),
         why: "looked at it".into(),
-        if_state: None,
+        if_turn: None,
         outcome: None,
         code: None,
         value: None,

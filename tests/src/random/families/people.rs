@@ -24,7 +24,7 @@ impl World<'_> {
 
     fn acts(&mut self, id: &Arc<str>, act: Act, step: String) {
         let came = format!("a person acts on {step}: {act:?}");
-        let act = ActInput { act, step: Some(step.into()), by: "ann".into(), why: "looked at it".into(), if_state: None };
+        let act = ActInput { act, step: Some(step.into()), by: "ann".into(), why: "looked at it".into(), if_turn: None };
         self.turn(id, Input::Act(act), &came);
     }
 
@@ -51,7 +51,7 @@ impl World<'_> {
 
     fn acts_on(&mut self, id: &Arc<str>, act: Act) {
         let came = format!("a person says {act:?}");
-        let act = ActInput { act, step: None, by: "ann".into(), why: "the customer calls".into(), if_state: None };
+        let act = ActInput { act, step: None, by: "ann".into(), why: "the customer calls".into(), if_turn: None };
         self.turn(id, Input::Act(act), &came);
     }
 

@@ -7,6 +7,7 @@ mod ledgers;
 mod parking;
 mod states;
 mod timers;
+mod turns;
 mod wire;
 
 use std::cell::Ref;

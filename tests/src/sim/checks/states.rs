@@ -10,6 +10,7 @@ use ringmaster_schemas::state::{Batch, Checkpoint, Identity, Index, OutboxEffect
 use ringmaster_store::Store;
 use ringmaster_store::sim::SimStore;
 
+use super::turns;
 use crate::sim::replay::replay;
 use crate::sim::truth::Truth;
 use crate::sim::world::World;
@@ -85,6 +86,7 @@ fn one(world: &World, (truth, kept): (&Truth, &Kept), store: &SimStore, checkpoi
     let replayed = replay(&world.setup, truth.partition, &records)?;
     same_claim(truth, offset, checkpoint)?;
     same_rows(store, truth.partition, checkpoint, &replayed)?;
+    turns::are_the_journals(truth, store, checkpoint)?;
     same_positions(checkpoint, &replayed.checkpoint)?;
     outbox_is_complete(kept, truth, store, checkpoint)
 }
@@ -175,9 +177,9 @@ fn indexes(store: &SimStore, partition: i32, rows: &Rows) -> Result<(), String> 
     if searched == expected { Ok(()) } else { Err(format!("{searched:?} are found by values, rows say {expected:?}")) }
 }
 
-type Rows = BTreeMap<RowKey, Vec<u8>>;
+pub(super) type Rows = BTreeMap<RowKey, Vec<u8>>;
 
-fn stored(store: &SimStore, partition: i32, kind: RowKind) -> Result<Rows, String> {
+pub(super) fn stored(store: &SimStore, partition: i32, kind: RowKind) -> Result<Rows, String> {
     let mut rows = BTreeMap::new();
     let read = store.rows(partition, kind, &mut |key, row| {
         rows.insert(key, row.to_vec());

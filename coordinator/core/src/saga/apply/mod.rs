@@ -15,7 +15,9 @@ mod waits;
 use std::sync::Arc;
 
 use ringmaster_schemas::journal::{Failure, FailureKind, Head, Opens, Order, Place, SagaEvent};
-use ringmaster_schemas::state::{Course, Detail, End, Entry, EntryMore, PRIORITY_MAX, PRIORITY_USUAL, Saga, Status, Waits, Work};
+use ringmaster_schemas::state::{
+    Course, Detail, End, Entry, EntryMore, PRIORITY_MAX, PRIORITY_USUAL, Saga, Status, Turns, Waits, Work,
+};
 use ringmaster_schemas::{Millis, names};
 
 use crate::faults::mutated;
@@ -104,6 +106,7 @@ fn begin(id: &Arc<str>, head: &Head, deadline_at: Option<Millis>) -> Saga {
         failure: None,
         ended: None,
         more: None,
+        turns: Turns::default(),
     }
 }
 
