@@ -172,7 +172,7 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         }
         Command::Saga(SagaCommand::Show { id, asked }) => return saga::show(&config, id, asked.api, out),
         Command::Saga(SagaCommand::Why { id, json, asked }) => return saga::why(&config, id, asked.api, *json, out),
-        Command::Saga(SagaCommand::History { id, limit, json }) => history::history(&config, id, *limit, *json, out),
+        Command::Saga(SagaCommand::History(arguments)) => history::history(&config, arguments, out),
         Command::Act(arguments) => act::act(&config, arguments, out),
         Command::ActMany(arguments) => many::act(&config, arguments, out),
         Command::Config { .. } => check_settings(&config, out),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::history::HistoryArguments;
 pub(super) use super::saga::Asked;
 use super::{act, graph, many, participant, participants, redrive, replay, saga, test};
 
@@ -381,15 +382,7 @@ pub(super) enum SagaCommand {
     },
     /// Tell what happened to a saga, in order: ways taken, commands, answers, what was skipped and emitted.
     ///
-    /// Reads the journal of the saga's partition from its oldest record on; no coordinator need run.
-    History {
-        /// For example order-fulfilment/ord-17.
-        id: String,
-        /// At most so many events, the newest.
-        #[arg(long, default_value_t = 1_000, value_name = "COUNT")]
-        limit: usize,
-        /// One JSON object a line.
-        #[arg(long)]
-        json: bool,
-    },
+    /// Reads from the journal the records of which the saga's row says that they changed it, and what came since then. Where no coordinator
+    /// runs, or has the row, it reads the journal of the saga's partition from its oldest record on.
+    History(HistoryArguments),
 }

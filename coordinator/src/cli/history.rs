@@ -1,21 +1,26 @@
 //! `saga history`: what happened to a saga, told from the journal itself.
 //!
 //! ```text
-//! records of the saga's partition -> those that count -> this saga's events -> words
+//! the row's turns, or else all records of the saga's partition -> those that count -> this saga's events -> words
 //! ```
+
+mod turns;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
 
+use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use ringmaster_bus::{Bus, TopicPartition};
+use ringmaster_core::definition::Catalog;
 use ringmaster_core::partition::{Fence, Verdict};
 use ringmaster_core::saga::{Teller, Told, Versions};
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Cause, Change, Decision, DefinitionHash, JournalRecord, TopicId, Turn};
+use ringmaster_schemas::journal::{Cause, Change, Decision, DefinitionHash, JournalRecord, Stamp, TopicId, Turn};
 use ringmaster_schemas::names::{Topics, hex};
 use serde_json::json;
 
+use super::arguments::Asked;
 use super::buses::{self, Access, on_bus};
 use super::definitions::{require_topics, say};
 use super::exit::{Exit, Failure};
@@ -27,10 +32,32 @@ use crate::blocking;
 use crate::config::Config;
 use crate::runtime;
 
+/// What stands on the command line.
+#[derive(Debug, Args)]
+pub(super) struct HistoryArguments {
+    /// For example order-fulfilment/ord-17.
+    id: String,
+    /// At most so many events, the newest.
+    #[arg(long, default_value_t = 1_000, value_name = "COUNT")]
+    limit: usize,
+    /// Read the whole journal of the saga's partition: it also tells inputs that were not taken, events that came before the saga, and
+    /// what an earlier saga of this id did.
+    #[arg(long)]
+    scan: bool,
+    /// One JSON object a line.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    asked: Asked,
+}
+
 /// `ringmaster saga history ID`
-pub(super) fn history(config: &Config, id: &str, limit: usize, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn history(config: &Config, arguments: &HistoryArguments, out: &mut dyn Write) -> Result<(), Failure> {
+    let HistoryArguments { id, limit, json: as_json, .. } = arguments;
     check_id(id)?;
     let topic = Topics::new(&config.prefix).journal;
+    // Asked before the journal is read: what is not in the row is behind it.
+    let row = if arguments.scan { Err("--scan".to_owned()) } else { turns::ask(config, id, arguments.asked.api) };
     let mut any = buses::open(config, Access::Read)?;
     let (known, partitions) = on_bus!(&mut any, bus => {
         require_topics(bus, config)?;
@@ -44,21 +71,63 @@ pub(super) fn history(config: &Config, id: &str, limit: usize, as_json: bool, ou
     let partition = api::partition_of(id, partitions).expect("it is an id");
     let catalog = &known.catalog;
     let versions = |hash: &DefinitionHash| Some((&**catalog.by_hash(hash)?, catalog.number_of(hash)?));
-    let mut story = Story::of(id, &versions, limit);
-    on_bus!(&mut any, bus => read(bus, &topic, partition, &mut story)?);
-    story.tell(partition, as_json, out)
+    let (story, how) = on_bus!(&mut any, bus => {
+        let names = names_of_inputs(bus, config, catalog)?;
+        let fresh = || Story::of(id, &versions, *limit, names.clone());
+        let at = (&*topic, partition);
+        let by_row = match row {
+            Ok(row) => turns::read(bus, at, &row, fresh())?,
+            Err(why) => Err(why),
+        };
+        match by_row {
+            Ok(told) => told,
+            Err(why) => {
+                let mut story = fresh();
+                scan(bus, at, &mut story)?;
+                (story, format!("read by a scan of the partition's journal ({why})"))
+            }
+        }
+    });
+    story.tell(partition, (&how, *as_json), out)
+}
+
+/// What inputs are called, by what the journal calls them.
+fn names_of_inputs(bus: &mut impl Bus, config: &Config, catalog: &Catalog) -> Result<BTreeMap<TopicId, String>, Failure> {
+    let own = Topics::new(&config.prefix);
+    let events = [catalog.input_topics(), catalog.listener_topics()].concat();
+    let all: Vec<&str> = [&*own.replies, &own.control, &own.inbox].into_iter().chain(events.iter().map(|topic| &**topic)).collect();
+    let described = bus.describe(&all)?;
+    Ok(described.into_iter().flatten().map(|topic| (topic.id, topic.name)).collect())
 }
 
 /// Reads the journal of a partition to its end, and says how far it is while that takes long.
-fn read(bus: &mut impl Bus, topic: &str, partition: i32, story: &mut Story<'_>) -> Result<(), Failure> {
+fn scan(bus: &mut impl Bus, (topic, partition): (&str, i32), story: &mut Story<'_>) -> Result<(), Failure> {
     let at = TopicPartition { topic: bus.topic(topic), partition };
-    let (start, end) = blocking::bounds(bus, at)?;
+    let (start, _) = blocking::bounds(bus, at)?;
     story.begins(start);
+    read_on(bus, (topic, partition), (0, i64::MAX), story)
+}
+
+/// Reads what stands there from an offset on, up to the end or to another offset.
+fn read_on(
+    bus: &mut impl Bus,
+    (topic, partition): (&str, i32),
+    (from, to): (i64, i64),
+    story: &mut Story<'_>,
+) -> Result<(), Failure> {
+    let at = TopicPartition { topic: bus.topic(topic), partition };
+    let end = blocking::bounds(bus, at)?.1.min(to);
+    if from >= end {
+        return Ok(());
+    }
     let (mut progress, mut trouble) = (Progress::begin(), None);
-    blocking::read_to_end(bus, topic, partition, &mut |read| {
+    blocking::read_from(bus, topic, (partition, from), &mut |read| {
+        if read.offset >= to {
+            return false;
+        }
         progress.at(format_args!("{topic}/{partition}: offset {} of {end}", read.offset));
         trouble = story.record(read.offset, read.value.as_deref().unwrap_or_default()).err();
-        trouble.is_none()
+        trouble.is_none() && read.offset + 1 < to
     })?;
     let failed = |why| Failure::new(Exit::Journal, format_args!("{topic}/{partition}: {why}"));
     trouble.map_or(Ok(()), |why| Err(failed(why)))
@@ -93,7 +162,7 @@ struct Story<'a> {
 }
 
 impl<'a> Story<'a> {
-    fn of(id: &'a str, versions: Versions<'a>, limit: usize) -> Story<'a> {
+    fn of(id: &'a str, versions: Versions<'a>, limit: usize, topics: BTreeMap<TopicId, String>) -> Story<'a> {
         Story {
             id,
             versions,
@@ -101,7 +170,7 @@ impl<'a> Story<'a> {
             fence: Fence::default(),
             start: 0,
             is_termless: false,
-            topics: BTreeMap::new(),
+            topics,
             lines: VecDeque::new(),
             limit,
             left_out: 0,
@@ -117,7 +186,7 @@ impl<'a> Story<'a> {
     fn record(&mut self, offset: i64, value: &[u8]) -> Result<(), String> {
         let record = JournalRecord::read(value).map_err(|error| format!("the record at offset {offset}: {error}"))?;
         let Some(record) = record else { return Ok(()) };
-        self.find_term(&record);
+        self.find_term(record.stamp());
         if self.fence.judge(offset, &record) != Verdict::Counts {
             self.is_termless &= !matches!(record, JournalRecord::Claim(_));
             return Ok(());
@@ -135,13 +204,29 @@ impl<'a> Story<'a> {
     }
 
     /// Where the claim itself is gone, the newest one that a record names is in force: what an older one wrote does not count.
-    fn find_term(&mut self, record: &JournalRecord) {
-        let Some(stamp) = record.stamp().filter(|_| self.is_termless) else { return };
+    fn find_term(&mut self, stamp: Option<&Stamp>) {
+        let Some(stamp) = stamp.filter(|_| self.is_termless) else { return };
         if stamp.claim_offset > self.fence.claim_offset {
             (self.teller, self.left_out, self.has_begun) = (Teller::new(self.id, self.versions, &time), 0, false);
             self.lines.clear();
             (self.fence.claim_offset, self.fence.claim, self.fence.number) = (stamp.claim_offset, stamp.claim, stamp.number);
         }
+    }
+
+    /// Takes a record that counts, as the saga's row says; false if it is not about the saga.
+    fn named(&mut self, offset: i64, value: &[u8]) -> Result<bool, String> {
+        let record = JournalRecord::read(value).map_err(|error| format!("the record at offset {offset}: {error}"))?;
+        let Some(JournalRecord::Decision(decision)) = record else { return Ok(false) };
+        let is_its = |change: &Change| matches!(change, Change::Saga(change) if *change.saga == *self.id);
+        if !decision.turns.iter().flat_map(|turn| &turn.changes).any(is_its) {
+            return Ok(false);
+        }
+        let stamp = &decision.stamp;
+        self.find_term(Some(stamp));
+        self.is_termless = false;
+        (self.fence.claim_offset, self.fence.claim, self.fence.number) = (stamp.claim_offset, stamp.claim, stamp.number + 1);
+        self.decision(offset, &decision);
+        Ok(true)
     }
 
     fn decision(&mut self, offset: i64, decision: &Decision) {
@@ -196,7 +281,7 @@ impl<'a> Story<'a> {
         }
     }
 
-    fn tell(&self, partition: i32, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    fn tell(&self, partition: i32, (how, as_json): (&str, bool), out: &mut dyn Write) -> Result<(), Failure> {
         let Story { id, start, lines, .. } = self;
         let cut = format!("the journal of partition {partition} begins at offset {start}: what happened before is gone");
         if lines.is_empty() {
@@ -209,6 +294,7 @@ impl<'a> Story<'a> {
             let _ = writeln!(std::io::stderr(), "{cut}");
         }
         if as_json {
+            let _ = writeln!(std::io::stderr(), "{how}");
             return lines.iter().try_for_each(|line| say(out, format_args!("{}", json_of(line))));
         }
         let mut table = Table::new();
@@ -221,7 +307,7 @@ impl<'a> Story<'a> {
         let older =
             if self.left_out > 0 { format!("; {} older ones are left out (--limit)", self.left_out) } else { String::new() };
         let count = if lines.len() == 1 { "1 event".to_owned() } else { format!("{} events", lines.len()) };
-        say(out, format_args!("{count} of partition {partition} of the journal{older}"))
+        say(out, format_args!("{count} of partition {partition} of the journal{older}; {how}"))
     }
 }
 
@@ -237,101 +323,4 @@ fn json_of(line: &Line) -> serde_json::Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    use ringmaster_schemas::journal::{Bare, Claim, Head, HeadFields, SagaChange, SagaEvent, Stamp};
-
-    const ID: &str = "trip/t-1";
-
-    fn claim(id: u8) -> Vec<u8> {
-        let claim = Claim { id: [id; 16], owner: "test".into(), address: "".into(), partitions: 1, now: 0 };
-        JournalRecord::Claim(claim).encode()
-    }
-
-    fn stamp(claim_offset: i64, claim: u8, number: i64) -> Stamp {
-        Stamp { claim_offset, claim: [claim; 16], number, released: 0, now: 1_000 }
-    }
-
-    /// A record under a claim in which a saga becomes late; the deadline tells one from the other.
-    fn late(stamp: Stamp, saga: &str, due_at: Millis) -> Vec<u8> {
-        happens(stamp, saga, SagaEvent::MarkedLate { due_at })
-    }
-
-    fn happens(stamp: Stamp, saga: &str, event: SagaEvent) -> Vec<u8> {
-        let changes = vec![Change::Saga(SagaChange { saga: saga.into(), events: vec![event] })];
-        let turns = vec![Turn { cause: Cause::Input { topic: 0, next: 8 }, input: None, changes }];
-        JournalRecord::Decision(Decision { stamp, topics: vec![[7; 16]], turns }).encode()
-    }
-
-    /// What a journal that begins at `start` tells of the saga.
-    fn told(start: i64, records: &[Vec<u8>]) -> Vec<String> {
-        let mut story = Story::of(ID, &|_| None, 10);
-        story.begins(start);
-        for (offset, record) in (start..).zip(records) {
-            story.record(offset, record).expect("it is a record");
-        }
-        story.lines.iter().map(|line| format!("{} by {}: {}", line.offset, line.cause, line.told.text)).collect()
-    }
-
-    #[test]
-    fn only_what_counts_and_is_about_the_saga_is_told() {
-        let records = [
-            claim(1),
-            late(stamp(0, 1, 0), ID, 0),
-            late(stamp(0, 1, 1), "trip/t-2", 1_000),
-            b"somebody else's".to_vec(),
-            claim(2),
-            late(stamp(0, 1, 2), ID, 2_000),
-            late(stamp(4, 2, 1), ID, 3_000),
-            late(stamp(4, 2, 0), ID, 4_000),
-        ];
-        let late = |offset, at: &str| {
-            format!("{offset} by {} at 7: it is late, and goes on: its deadline was 1970-01-01T00:00:0{at}Z", hex(&[7; 16]))
-        };
-        assert_eq!(told(0, &records), [late(1, "0"), late(7, "4")]);
-    }
-
-    /// Where claims are gone, the newest that a record names is in force, and what another wrote is no part of the story.
-    #[test]
-    fn a_journal_without_its_beginning_is_told_by_its_newest_term() {
-        let bare = |stamp| JournalRecord::Bare(Bare { stamp }).encode();
-        let old = late(stamp(50, 1, 8), ID, 1_000);
-        let new = [bare(stamp(60, 2, 3)), late(stamp(60, 2, 4), ID, 2_000), old.clone()];
-        let both = [old, claim(3), late(stamp(101, 3, 0), ID, 0)];
-        for (records, expected) in [
-            (&[&both[..1], &new[..]].concat()[..], &["102"][..]),
-            (&new, &["101"]),
-            (&both[..1], &["100"]),
-            (&[&both[..], &both[..1]].concat(), &["100", "102"]),
-        ] {
-            let offsets: Vec<String> = told(100, records).iter().map(|line| line[..3].to_owned()).collect();
-            assert_eq!(offsets, expected);
-        }
-    }
-
-    #[test]
-    fn a_story_says_when_its_beginning_is_missing_or_left_out() {
-        let mut out = Vec::new();
-        let mut story = Story::of(ID, &|_| None, 2);
-        story.begins(100);
-        let nothing = story.tell(3, false, &mut out).expect_err("there is nothing");
-        assert_eq!(nothing.exit, Exit::NotFound);
-        assert!(nothing.message.contains("the journal of partition 3 begins at offset 100"), "{}", nothing.message);
-        let head = Head::new(&HeadFields { source: "trips/0/1", ..Default::default() }, &mut Vec::new());
-        for (number, event) in (0..).zip([
-            SagaEvent::Started { head, deadline_at: None },
-            SagaEvent::MarkedLate { due_at: 0 },
-            SagaEvent::Undone { place: 3 },
-        ]) {
-            story.record(100 + number, &happens(stamp(50, 1, number), ID, event)).expect("it is a record");
-        }
-        assert!(story.has_begun, "it is whole");
-        story.tell(3, false, &mut out).expect("written");
-        let text = String::from_utf8(out).expect("text");
-        assert!(
-            text.contains("entry 3 is undone") && text.contains("2 events of partition 3 of the journal; 1 older one"),
-            "{text}"
-        );
-    }
-}
+mod tests;

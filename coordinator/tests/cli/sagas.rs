@@ -144,12 +144,31 @@ fn sagas_are_listed_explained_and_told() {
     ] {
         let told = site.said(&["saga", "history", id]);
         words.iter().for_each(|word| assert!(told.contains(word), "{word}: {told}"));
+        assert!(told.contains("records that its row names"), "{told}");
+        same_by_both_ways(&site, id);
     }
     let (metrics, log) =
         ((site.metric("ringmaster_partition_stuck{"), site.metric("ringmaster_saga_errors_total")), coordinator.log());
     assert_eq!(metrics, (1.0, 2.0), "one is stuck; two failed by their definition");
     assert!(log.contains("failed by its definition's own mistake") && log.contains("trip/t-wrong"), "{log}");
     assert_eq!(coordinator.stop().0, Some(0));
+}
+
+/// A saga is told in the same words by its row's turns as by a scan of its partition, and its row says the last of them.
+fn same_by_both_ways(site: &Site, id: &str) {
+    let (by_row, scanned) = (["saga", "history", id, "--json"], ["saga", "history", id, "--json", "--scan"]);
+    let (by_row, scanned) = (site.ringmaster(&by_row), site.ringmaster(&scanned));
+    assert_eq!((by_row.0, scanned.0), (0, 0));
+    assert_eq!(by_row.1, scanned.1);
+    assert!(
+        by_row.2.contains("records that its row names") && scanned.2.contains("read by a scan of the partition's journal (--scan)")
+    );
+    let shown: Value = serde_json::from_str(&site.said(&["saga", "show", id])).expect("JSON");
+    let offsets: Vec<Value> =
+        scanned.1.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["offset"].clone()).collect();
+    let named: Vec<&Value> = ["first", "last"].iter().flat_map(|part| shown["turns"][*part].as_array().expect("offsets")).collect();
+    assert!(named.iter().all(|offset| offsets.contains(offset)) && offsets.iter().all(|offset| named.contains(&offset)), "{shown}");
+    assert_eq!((&shown["if_turn"], &shown["turns"]["left_out"]), (*named.last().expect("one"), &0.into()), "{shown}");
 }
 
 /// What was stuck before a start is known, counted and named right behind it.
@@ -167,7 +186,11 @@ fn a_start_says_how_many_are_stuck_and_how_they_are_listed() {
     assert_eq!((code, log.matches("sagas are stuck").count()), (Some(0), 1), "{log}");
 
     // The journal is there also when nobody runs.
-    let told = site.lines(&["saga", "history", "trip/t-stuck", "--json"]);
+    let told = site.said(&["saga", "history", "trip/t-stuck"]);
+    assert!(told.contains("read by a scan of the partition's journal (the coordinator at"), "{told}");
+    let (_, told, how) = site.ringmaster(&["saga", "history", "trip/t-stuck", "--json"]);
+    assert!(how.starts_with("read by a scan of the partition's journal (the coordinator at"), "{how}");
+    let told: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let events: Vec<&str> = told.iter().map(|line| line["event"].as_str().expect("a word")).collect();
     assert_eq!(events, ["started", "emitted", "arm_taken", "refused", "compensation_began", "stuck"]);
     assert_eq!((&told[3]["step"], told[3]["offset"].is_i64()), (&"too_long".into(), true));
