@@ -223,6 +223,19 @@ impl Order {
         cursor.blob().and_then(|_| cursor.text()).expect("it was read when it was made")
     }
 
+    /// When it was asked first: each end of a step asks, and the texts before it are not looked at for that.
+    pub fn first_time(&self) -> Millis {
+        let mut cursor = self.0.fields();
+        let read = |cursor: &mut Cursor<'_>| {
+            cursor.blob()?;
+            cursor.blob()?;
+            let _: Encoding = Avro::take(cursor)?;
+            cursor.long()?;
+            cursor.long()
+        };
+        read(&mut cursor).expect("it was read when it was made")
+    }
+
     /// The undo's body is this one's.
     pub fn keep(&self) -> bool {
         let mut cursor = self.0.fields();

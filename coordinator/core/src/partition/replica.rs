@@ -19,7 +19,7 @@ use ringmaster_schemas::names;
 use ringmaster_schemas::state::{Checkpoint, Digest, Index, Saga};
 
 use super::ahead::{Move, Pending};
-use super::counts::{Counts, tally};
+use super::counts::{Counts, Tallied, tally};
 use super::fence::{Fence, Verdict, identity_of};
 use super::late::{Changed, LateEffects, LookedAt, Unmade};
 use super::marks::{self, Marks};
@@ -69,6 +69,8 @@ pub struct Replica {
     pub(super) digest: Digest,
     /// How many sagas stand where, and what participants were asked: rows as of the last batch, all else as of now.
     pub(super) counts: Counts,
+    /// A buffer for what a record tells of.
+    tallied: Vec<Tallied>,
     /// The journal offset of the stored checkpoint; -1 if there is none.
     pub(super) stored: i64,
     /// Versions that sagas were started by in records that were replayed, with their offsets in the topic of definitions.
@@ -102,6 +104,7 @@ impl Replica {
             stored_breakers: BTreeMap::new(),
             digest: digest::empty(),
             counts: Counts::default(),
+            tallied: Vec::new(),
             stored: -1,
             versions: BTreeMap::new(),
             command_topics: HashMap::new(),
@@ -231,7 +234,7 @@ impl Replica {
     }
 
     fn take_changes(&mut self, offset: i64, decision: Decision, rows: &dyn Rows) -> Result<(), Untaken> {
-        let (at, mut unmade, mut tallied) = (decision.stamp.now, Vec::new(), Vec::new());
+        let (at, mut unmade, mut tallied) = (decision.stamp.now, Vec::new(), std::mem::take(&mut self.tallied));
         for change in decision.turns.into_iter().flat_map(|turn| turn.changes) {
             match change {
                 Change::Saga(change) => {
@@ -269,6 +272,8 @@ impl Replica {
         if !mutated("replay_not_tallied") {
             self.counts.happened(&tallied);
         }
+        tallied.clear();
+        self.tallied = tallied;
         self.late.push(offset, at, unmade);
         self.release();
         Ok(())

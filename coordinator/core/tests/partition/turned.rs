@@ -23,7 +23,7 @@ impl Line {
     fn sagas(&self) -> impl Iterator<Item = Saga> + '_ {
         self.rows.iter().filter_map(|(key, row)| match key {
             RowKey::Saga(id) => Some(Saga::decode(id, row).expect("a stored row")),
-            RowKey::Outbox(..) | RowKey::Breaker(_) => None,
+            RowKey::Outbox(..) | RowKey::Breaker(_) | RowKey::Counts => None,
         })
     }
 

@@ -1,6 +1,6 @@
 //! What a row is counted by, remembered beside the row while it is in memory: counts move by the difference.
 
-use ringmaster_schemas::names::{below, is_below};
+use ringmaster_schemas::names::below;
 use ringmaster_schemas::state::{Entry, Saga, Standing, Status, Waits};
 use smallvec::SmallVec;
 
@@ -36,7 +36,9 @@ impl Facets {
         let Some(standing) = standing(saga) else {
             return Facets { standing: None, is_saga: false, version: 0, most: (0, Waits::No), open: SmallVec::new() };
         };
-        let open: SmallVec<_> = saga.entries.iter().filter(|entry| entry.open()).map(|entry| Open::of(entry, names)).collect();
+        let version = names.version(saga.head.version());
+        let open: SmallVec<_> =
+            saga.entries.iter().filter(|entry| entry.open()).map(|entry| Open::of(entry, version, names)).collect();
         let is_it = |entry: &&Entry| match standing {
             Standing::Stuck => entry.waits == Waits::Stuck,
             Standing::Parked => entry.waits == Waits::Parked,
@@ -46,15 +48,15 @@ impl Facets {
         };
         let most = saga.entries.iter().find(is_it).map_or((0, Waits::No), |entry| (entry.node, entry.waits));
         let is_saga = !is_item(&saga.id);
-        Facets { standing: Some(standing), is_saga, version: names.version(saga.head.version()), most, open }
+        Facets { standing: Some(standing), is_saga, version, most, open }
     }
 }
 
 impl Open {
-    fn of(entry: &Entry, names: &mut Names) -> Open {
+    fn of(entry: &Entry, version: Number, names: &mut Names) -> Open {
         let participant = match entry.waits {
             Waits::Parked => entry.parked_for().map(|participant| names.participant(participant)),
-            Waits::Reply | Waits::Retry | Waits::Stuck => entry.order.as_ref().map(|order| names.asked(order.command())),
+            Waits::Reply | Waits::Retry | Waits::Stuck => names.asked_by(version, entry),
             _ => None,
         };
         Open { node: entry.node, waits: entry.waits, participant, since: second(entry.since) }
@@ -68,7 +70,7 @@ fn second(at: i64) -> u32 {
 
 /// True for the id of a row that is no saga by itself.
 pub(super) fn is_item(id: &str) -> bool {
-    is_below(id) && below(id).is_some_and(|below| below.item.is_some())
+    below(id).is_some_and(|below| below.item.is_some())
 }
 
 /// A row below it needs a person, or is parked or paused.

@@ -1,7 +1,8 @@
 //! What happened, to be counted once the record counts that says so.
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Failure, FailureKind, Head, Opens, Place, SagaEvent};
+use ringmaster_schemas::journal::{Failure, FailureKind, Head, Opens, Order, Place, SagaEvent};
+use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{Saga, Waits, Work};
 use smallvec::SmallVec;
 
@@ -53,6 +54,8 @@ struct Tally<'a> {
     before: Option<&'a Saga>,
     /// Of a saga that begins in this turn.
     head: Option<&'a Head>,
+    /// The version that it runs by, once that was asked for.
+    version: Option<Number>,
     at: Millis,
     by_hand: bool,
     /// Attempts of which the end was counted.
@@ -70,7 +73,7 @@ pub(in crate::partition) fn tally(
 ) {
     // What a person says is no answer.
     let by_hand = matches!(events.first(), Some(SagaEvent::Acted { .. }));
-    let mut tally = Tally { before, head: None, at, by_hand, ended: SmallVec::new(), names, out };
+    let mut tally = Tally { before, head: None, version: None, at, by_hand, ended: SmallVec::new(), names, out };
     for event in events {
         match event {
             SagaEvent::Started { .. } | SagaEvent::Completed { .. } | SagaEvent::Compensated { .. } if is_item(id) => {}
@@ -93,11 +96,22 @@ pub(in crate::partition) fn tally(
     }
 }
 
-impl Tally<'_> {
+impl<'a> Tally<'a> {
+    /// It may begin and end in one turn.
+    fn head(&self) -> Option<&'a Head> {
+        self.head.or(self.before.map(|saga| &saga.head))
+    }
+
+    fn version(&mut self) -> Option<Number> {
+        if self.version.is_none() {
+            self.version = self.head().map(|head| self.names.version(head.version()));
+        }
+        self.version
+    }
+
     fn ends(&mut self, event: &SagaEvent) {
-        // It may begin and end in one turn.
-        let Some(head) = self.head.or(self.before.map(|saga| &saga.head)) else { return };
-        let (version, ms) = (self.names.version(head.version()), took(head.started_at(), self.at));
+        let (Some(version), Some(head)) = (self.version(), self.head()) else { return };
+        let ms = took(head.started_at(), self.at);
         self.out.push(match event {
             SagaEvent::Completed { .. } => Tallied::Completed(version, ms),
             _ => Tallied::Compensated(version, ms),
@@ -106,22 +120,27 @@ impl Tally<'_> {
 
     /// What was open at a place has ended.
     fn step(&mut self, place: Place) {
-        let Some(before) = self.before else { return };
-        let Some(entry) = before.entry(place).filter(|entry| entry.open()) else { return };
-        let since = entry.order.as_ref().map_or(entry.since, |order| order.fields().first_time);
-        let (version, ms) = (self.names.version(before.head.version()), took(since, self.at));
+        let Some(entry) = self.before.and_then(|saga| saga.entry(place)).filter(|entry| entry.open()) else { return };
+        let Some(version) = self.version() else { return };
+        let since = entry.order.as_ref().map_or(entry.since, Order::first_time);
+        let ms = took(since, self.at);
         self.out.push(Tallied::Step(version, ms, entry.node, entry.work == Work::UndoAsked));
     }
 
     fn of_attempts(&mut self, event: &SagaEvent) {
         match event {
-            SagaEvent::CommandIssued { order, .. } | SagaEvent::UndoIssued { order, .. } => {
-                let number = self.names.asked(order.command());
-                self.out.push(Tallied::Asked(number));
+            SagaEvent::CommandIssued { node, order, .. } => {
+                let number = self.asks((*node, false), order);
+                self.out.extend(number.map(Tallied::Asked));
             }
-            SagaEvent::Retried { order, .. } => {
-                let number = self.names.asked(order.command());
-                self.out.push(Tallied::Repeated(number));
+            SagaEvent::UndoIssued { place, order, .. } => {
+                let number = self.node_at(*place).and_then(|node| self.asks((node, true), order));
+                self.out.extend(number.map(Tallied::Asked));
+            }
+            SagaEvent::Retried { place, direction, order, .. } => {
+                let is_undo = *direction == Direction::Undo;
+                let number = self.node_at(*place).and_then(|node| self.asks((node, is_undo), order));
+                self.out.extend(number.map(Tallied::Repeated));
             }
             SagaEvent::CommandRepeated { place, .. } => {
                 let number = self.asked_at(*place);
@@ -153,16 +172,26 @@ impl Tally<'_> {
 
     /// Whom the entry at a place had asked.
     fn asked_at(&mut self, place: Place) -> Option<Number> {
-        let order = self.before?.entry(place)?.order.as_ref()?;
-        Some(self.names.asked(order.command()))
+        let entry = self.before?.entry(place)?;
+        let version = self.version()?;
+        self.names.asked_by(version, entry)
+    }
+
+    fn node_at(&self, place: Place) -> Option<u16> {
+        self.before?.entry(place).map(|entry| entry.node)
+    }
+
+    /// Whom a node, or its undo, asks by this order.
+    fn asks(&mut self, node: (u16, bool), order: &Order) -> Option<Number> {
+        let version = self.version()?;
+        Some(self.names.asked_at(version, node, order))
     }
 
     /// How what was asked at a place ended; an end says it once, whatever else follows from it in the same turn.
     fn ended(&mut self, place: Place, end: End) {
         let Some(entry) = self.before.and_then(|saga| saga.entry(place)) else { return };
         let is_first = !self.ended.contains(&place) || mutated("attempt_ends_twice_in_a_turn");
-        let Some(order) = entry.order.as_ref().filter(|_| is_first) else { return };
-        let number = self.names.asked(order.command());
+        let Some(number) = self.asked_at(place).filter(|_| is_first) else { return };
         if entry.waits == Waits::Reply {
             self.ended.push(place);
             let end = if self.by_hand { End::Dropped } else { end };
