@@ -181,7 +181,10 @@ fn a_start_says_how_many_are_stuck_and_how_they_are_listed() {
     let coordinator = site.start();
     coordinator.until_it_says("sagas are stuck and need a person: `ringmaster saga list --stuck` names them stuck=1");
     assert_eq!(site.metric("ringmaster_partition_stuck{"), 1.0);
-    assert_eq!(site.lines(&["saga", "list", "--stuck", "--json"])[0]["saga"], "trip/t-stuck");
+    let listed = &site.lines(&["saga", "list", "--stuck", "--json"])[0];
+    let shown: Value = serde_json::from_str(&site.said(&["saga", "show", "trip/t-stuck"])).expect("JSON");
+    assert_eq!(listed["saga"], "trip/t-stuck");
+    assert!(listed["if_turn"].is_i64() && listed["if_turn"] == shown["if_turn"], "{listed}");
     let (code, log) = coordinator.stop();
     assert_eq!((code, log.matches("sagas are stuck").count()), (Some(0), 1), "{log}");
 

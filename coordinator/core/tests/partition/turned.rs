@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ringmaster_core::partition::{Fence, Replica, Role, Rows as _, Verdict, recount};
+use ringmaster_core::partition::{Fence, Happened, Replica, Role, Rows as _, Verdict, recount};
 use ringmaster_schemas::journal::{Change, JournalRecord, SagaEvent};
 use ringmaster_schemas::names::is_value;
 use ringmaster_schemas::state::{Batch, RowKey, Saga};
@@ -154,10 +154,13 @@ fn what_is_decided_again_behind_another_claim_is_named_where_it_counts() {
     let mut line = story();
     line.stores();
     line.put(CONTROL, line.clocks.wall, Some("two"), r#"{"saga":"alpha/two","by":"ann","why":"seen","act":"pause"}"#);
-    line.happens(ringmaster_core::partition::Happened::PollEnded);
+    line.happens(Happened::PollEnded);
     line.lose_unacknowledged();
     line.next[CONTROL] -= 1;
-    line.happens(ringmaster_core::partition::Happened::Doubt);
+    line.happens(Happened::Doubt);
+    line.wishes.clear();
+    let end = line.journal.len() as i64;
+    line.happens(Happened::JournalBounds { start: 0, end });
     line.own();
     line.put(CONTROL, line.clocks.wall, Some("two"), r#"{"saga":"alpha/two","by":"ann","why":"seen","act":"pause"}"#);
     line.poll();
