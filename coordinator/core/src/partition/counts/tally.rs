@@ -76,11 +76,11 @@ pub(in crate::partition) fn tally(
     let mut tally = Tally { before, head: None, version: None, at, by_hand, ended: SmallVec::new(), names, out };
     for event in events {
         match event {
-            SagaEvent::Started { .. } | SagaEvent::Completed { .. } | SagaEvent::Compensated { .. } if is_item(id) => {}
             SagaEvent::Started { head, .. } => {
                 tally.head = Some(head);
-                tally.out.push(Tallied::Started);
+                tally.out.extend((!is_item(id)).then_some(Tallied::Started));
             }
+            SagaEvent::Completed { .. } | SagaEvent::Compensated { .. } if is_item(id) => {}
             SagaEvent::Completed { .. } | SagaEvent::Compensated { .. } => tally.ends(event),
             SagaEvent::Succeeded { place, .. }
             | SagaEvent::Refused { place, .. }
