@@ -77,7 +77,16 @@ pub(super) fn bus_error(error: &KafkaError) -> BusError {
                 | Code::NetworkException
         )
     );
-    if unreachable { BusError::Unreachable(error.to_string()) } else { BusError::Refused(error.to_string()) }
+    if unreachable { BusError::Unreachable(told(error)) } else { BusError::Refused(told(error)) }
+}
+
+/// An error for people: of a setting that is not taken its name, which librdkafka's words have, and never its value, which rdkafka adds:
+/// it may be a password, also where its name is misspelt.
+pub(super) fn told(error: &KafkaError) -> String {
+    match error {
+        KafkaError::ClientConfig(_, why, ..) => why.clone(),
+        other => other.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -91,6 +100,17 @@ mod tests {
             assert!(matches!(bus_error(&KafkaError::MetadataFetch(code)), BusError::Unreachable(_)), "{code:?}");
         }
         assert!(matches!(bus_error(&KafkaError::AdminOp(Code::TopicAuthorizationFailed)), BusError::Refused(_)));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_setting_is_told_without_its_value() {
+        for (key, known) in [("sasl.pasword", "sasl.pasword"), ("socket.timeout.ms", "socket.timeout.ms")] {
+            let mut config = rdkafka::ClientConfig::new();
+            let error = config.set(key, "hunter2").create_native_config().err().expect("it is not taken");
+            let (said, BusError::Refused(also)) = (told(&error), bus_error(&error)) else { panic!("it is refused") };
+            assert!(said == also && said.contains(known) && !said.contains("hunter2"), "{said}");
+            assert!(error.to_string().contains("hunter2"), "rdkafka says it: {error}");
+        }
     }
 
     #[test]

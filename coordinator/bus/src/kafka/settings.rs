@@ -7,6 +7,7 @@ use std::time::Duration;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 
 use super::direct::{Compression, Fetching, Security};
+use super::errors::told;
 use super::security;
 use crate::BusError;
 
@@ -81,7 +82,7 @@ impl KafkaSettings {
         }
         // What nobody knows is a mistake, whichever client is asked for.
         for config in [self.producer(1), self.consumer(&self.group)] {
-            config.create_native_config().map_err(|error| BusError::Refused(format!("kafka.*: {error}")))?;
+            config.create_native_config().map_err(|error| BusError::Refused(format!("kafka.*: {}", told(&error))))?;
         }
         self.client()
     }
