@@ -65,7 +65,7 @@ impl Coordinator {
             let given = Arc::clone(&given);
             std::thread::Builder::new().name("listener".into()).spawn(move || listen(said, &given))?;
         }
-        let api = config.listen.context("the bench needs the coordinator's HTTP side")?;
+        let api = config.api.listen.context("the bench needs the coordinator's HTTP side")?;
         Ok(Coordinator { child, api, program, begun, given })
     }
 

@@ -6,29 +6,35 @@
 //!
 //! What operators do comes as records of the control topic; this side only reads.
 
+pub mod allowed;
 pub mod client;
+mod connections;
+mod denials;
+mod gate;
 mod overview;
 mod participants;
 mod peers;
+pub mod problem;
+mod routes;
 mod saga;
 mod sagas;
 mod search;
+mod server;
+mod tls;
+pub mod tokens;
+mod unread;
+mod who;
 mod why;
 
-use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use ringmaster_bus::kafka::MemberFound;
 use ringmaster_store::Store;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 
 use crate::runtime::{NOT_CLAIMED, Newest, PartitionStatus, Status, wall};
 use crate::telemetry::Metrics;
@@ -37,7 +43,10 @@ pub use overview::{AsOf, DefinitionCounts, Happened, Missing, Overview, WaitCoun
 pub(crate) use participants::badness;
 pub use participants::{Participant, Participants};
 pub use peers::Peers;
+use problem::Problem;
 pub(crate) use saga::{key_of, partition_of};
+pub use server::{Port, Server, listen, serve};
+use tokens::Tokens;
 
 /// What is shown.
 pub struct Sources {
@@ -53,6 +62,8 @@ pub struct Sources {
     pub partitions: i32,
     /// Who else is in the group, and what each has; none where there can be nobody.
     pub peers: Option<Arc<Peers>>,
+    /// Who may ask; none where nobody is asked for a token. Serving fills it in.
+    pub tokens: Option<Arc<Tokens>>,
 }
 
 impl Sources {
@@ -89,82 +100,9 @@ async fn here_and_elsewhere(sources: &Sources, here: &[i32], found: Result<Value
             }
             Json(found).into_response()
         }
-        (Err(why), _) => failed(StatusCode::INTERNAL_SERVER_ERROR, why),
-        (_, Err(why)) => failed(StatusCode::SERVICE_UNAVAILABLE, format!("who has the other partitions is not known: {why}")),
+        (Err(why), _) => failed(Problem::Failed, why),
+        (_, Err(why)) => failed(Problem::NotNow, format!("who has the other partitions is not known: {why}")),
     }
-}
-
-/// A running HTTP server; dropping it ends it.
-pub struct Server {
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// Takes the address; serving begins with [`serve`]. Split in two, because claims name the address before there is something to show.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
-
-/// Serves on a thread of its own until the server is dropped.
-pub fn serve(listener: TcpListener, sources: Sources) -> io::Result<Server> {
-    let address = listener.local_addr()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let serve = async move {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        let stopped = async move {
-            // An error means that the sender is gone, which is the signal as well.
-            let _ = stopped.await;
-        };
-        let server = axum::serve(listener, router(Arc::new(sources))).into_future();
-        tokio::select! {
-            ended = server => ended,
-            // A client that keeps its connection open must not hold the process.
-            () = stopped => Ok(()),
-        }
-    };
-    let thread = std::thread::Builder::new().name("api".into()).spawn(move || {
-        if let Err(error) = runtime.block_on(serve) {
-            tracing::error!(%error, "the HTTP server ended; sagas go on without it");
-        }
-        // With the runtime go all connections, and with them the store that they read.
-        drop(runtime);
-    })?;
-    Ok(Server { address, stop: Some(stop), thread: Some(thread) })
-}
-
-impl Server {
-    /// Where it listens; the port is the real one even if 0 was asked for.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        // Whoever comes behind may rely on it that nothing reads the store any more: a database that is closed while the process
-        // ends aborts it.
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-fn router(sources: Arc<Sources>) -> Router {
-    Router::new()
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(readiness))
-        .route("/api/partitions", get(partitions))
-        .route("/api/v1/overview", get(overview))
-        .route("/api/v1/participants", get(participants))
-        .route("/api/sagas", get(sagas))
-        .route("/api/sagas/{*id}", get(saga))
-        .with_state(sources)
 }
 
 async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
@@ -238,25 +176,36 @@ async fn participants(State(sources): State<Arc<Sources>>) -> Response {
 async fn sagas(State(sources): State<Arc<Sources>>, uri: Uri) -> Response {
     let question = match sagas::Question::parse(uri.query().unwrap_or_default()) {
         Ok(question) => question,
-        Err(why) => return failed(StatusCode::BAD_REQUEST, why),
+        Err(why) => return failed(Problem::BadRequest, why),
     };
     if let Some(why) = question.names_nothing(&sources.knowledge.get().catalog) {
-        return failed(StatusCode::NOT_FOUND, why);
+        return failed(Problem::NotFound, why);
     }
     let here = sources.hosted();
     let found = sagas::list(&*sources.store, &sources.knowledge.get().catalog, &here, &question);
     here_and_elsewhere(&sources, &here, found).await
 }
 
-fn failed(code: StatusCode, why: String) -> Response {
-    (code, Json(json!({ "error": why }))).into_response()
+/// Which tokens there are, and when each was last used here: of secrets nothing is known.
+async fn held_tokens(State(sources): State<Arc<Sources>>) -> Response {
+    let (tokens, now) = (sources.tokens.as_ref().map(|tokens| tokens.list()).unwrap_or_default(), wall());
+    let shown = |(known, used): &(tokens::Known, Option<i64>)| {
+        let mut shown = known.show(now);
+        shown["last_used"] = saga::time(*used);
+        shown
+    };
+    Json(json!({ "tokens": tokens.iter().map(shown).collect::<Vec<_>>() })).into_response()
+}
+
+fn failed(problem: Problem, why: String) -> Response {
+    problem.because(why).into_response()
 }
 
 /// A saga by its id. Read from the raw path: ids hold percent-encoded keys, which must not be decoded twice.
 async fn saga(State(sources): State<Arc<Sources>>, uri: Uri) -> Response {
     let id = uri.path().strip_prefix("/api/sagas/").expect("the route begins so");
     let Some(partition) = saga::partition_of(id, sources.partitions) else {
-        return failed(StatusCode::BAD_REQUEST, format!("'{id}' is not a saga id such as order-fulfilment/ord-17"));
+        return failed(Problem::BadRequest, format!("'{id}' is not a saga id such as order-fulfilment/ord-17"));
     };
     let here = sources.hosted();
     if !here.contains(&partition) {
@@ -269,11 +218,11 @@ async fn saga(State(sources): State<Arc<Sources>>, uri: Uri) -> Response {
         {
             Some(missing) if sources.status.share().is_some() => {
                 let why = format!("whether there is {id} is not known yet; of its partition {partition}: {missing}");
-                failed(StatusCode::SERVICE_UNAVAILABLE, why)
+                failed(Problem::NotNow, why)
             }
-            _ => failed(StatusCode::NOT_FOUND, saga::not_found(id)),
+            _ => failed(Problem::NotFound, saga::not_found(id)),
         },
-        Err(why) => failed(StatusCode::INTERNAL_SERVER_ERROR, why),
+        Err(why) => failed(Problem::Failed, why),
     }
 }
 
@@ -281,15 +230,15 @@ async fn saga(State(sources): State<Arc<Sources>>, uri: Uri) -> Response {
 async fn misdirected(sources: &Sources, here: &[i32], (id, partition): (&str, i32)) -> Response {
     let elsewhere = match sources.elsewhere(here).await {
         Ok(elsewhere) => elsewhere,
-        Err(why) => return failed(StatusCode::SERVICE_UNAVAILABLE, format!("who has partition {partition} is not known: {why}")),
+        Err(why) => return failed(Problem::NotNow, format!("who has partition {partition} is not known: {why}")),
     };
     let has = |member: &&Value| member["partitions"].as_array().into_iter().flatten().any(|one| *one == partition);
     let Some(owner) = elsewhere.iter().find(has) else {
         let why = format!("{id} lives in partition {partition}, which is on its way to an instance: ask again in a moment");
-        return failed(StatusCode::SERVICE_UNAVAILABLE, why);
+        return failed(Problem::NotNow, why);
     };
     let why = format!("{id} lives in partition {partition}, which instance {} has: ask {}", owner["instance"], owner["api"]);
-    (StatusCode::MISDIRECTED_REQUEST, Json(json!({ "error": why, "elsewhere": [owner] }))).into_response()
+    Problem::Elsewhere.because(why).with("elsewhere", json!([owner])).into_response()
 }
 
 #[cfg(test)]

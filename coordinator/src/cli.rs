@@ -3,6 +3,7 @@
 mod act;
 mod again;
 mod arguments;
+mod asking;
 mod backup;
 mod buses;
 mod control;
@@ -33,6 +34,7 @@ mod snapshots;
 mod sources;
 mod test;
 mod text;
+mod token;
 mod topics;
 mod versions;
 
@@ -68,6 +70,7 @@ Examples:
   ringmaster saga why order-fulfilment/ord-17    what does it wait for?
   ringmaster saga history order-fulfilment/ord-17
   ringmaster act retry order-fulfilment/ord-17 --why 'it is back'   a way out of where it is stuck
+  ringmaster token create --name alice --role operator --expires 30d   for whoever asks over HTTP
   ringmaster participant list                which participants are asked, and which are paused or down?
 
 Settings come from ringmaster.toml (or --config), then RINGMASTER_* variables, then --set.
@@ -157,7 +160,7 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Definitions(DefinitionsCommand::Show { name, number, json }) => versions::show(&config, name, *number, *json, out),
         Command::Definitions(DefinitionsCommand::Diff { name, from, to }) => versions::diff(&config, name, *from, *to, out),
         Command::Topics(TopicsCommand::Apply { files, replication }) => topics::apply(&config, files, *replication, out),
-        Command::Overview { json, asked } => overview::overview(&config, asked.api, *json, out),
+        Command::Overview { json, asked } => overview::overview(&config, asked.api.as_ref(), *json, out),
         Command::Instances { json } => instances::list(&config, *json, out),
         Command::Snapshots { json } => snapshots::list(&config, *json, out),
         Command::Topics(TopicsCommand::Verify) => topics::verify(&config, out),
@@ -168,13 +171,14 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Quarantine(command) => about_quarantine(&config, command, out),
         // They ask a coordinator, and no broker.
         Command::Saga(SagaCommand::List { filter, limit, json, asked }) => {
-            return saga::list(&config, filter, *limit, asked.api, *json, out);
+            return saga::list(&config, filter, *limit, asked.api.as_ref(), *json, out);
         }
-        Command::Saga(SagaCommand::Show { id, asked }) => return saga::show(&config, id, asked.api, out),
-        Command::Saga(SagaCommand::Why { id, json, asked }) => return saga::why(&config, id, asked.api, *json, out),
+        Command::Saga(SagaCommand::Show { id, asked }) => return saga::show(&config, id, asked.api.as_ref(), out),
+        Command::Saga(SagaCommand::Why { id, json, asked }) => return saga::why(&config, id, asked.api.as_ref(), *json, out),
         Command::Saga(SagaCommand::History(arguments)) => history::history(&config, arguments, out),
         Command::Act(arguments) => act::act(&config, arguments, out),
         Command::ActMany(arguments) => many::act(&config, arguments, out),
+        Command::Token(command) => return token::token(&config, command, out),
         Command::Config { .. } => check_settings(&config, out),
     };
     result.map_err(|failure| name_brokers(failure, &config))
@@ -197,7 +201,7 @@ fn about_quarantine(config: &Config, command: &QuarantineCommand, out: &mut dyn 
 fn about_participants(config: &Config, command: &ParticipantCommand, out: &mut dyn Write) -> Result<(), Failure> {
     let (act, arguments) = match command {
         // It asks a coordinator, and no broker.
-        ParticipantCommand::List { json, asked } => return participants::list(config, asked.api, *json, out),
+        ParticipantCommand::List { json, asked } => return participants::list(config, asked.api.as_ref(), *json, out),
         ParticipantCommand::Pause(arguments) => (ParticipantAct::Pause, arguments),
         ParticipantCommand::Resume(arguments) => (ParticipantAct::Resume, arguments),
     };

@@ -4,14 +4,14 @@
 //! ringmaster.toml -> RINGMASTER_* -> flags -> Config, or all that is wrong with them, each with its place and a hint
 //! ```
 
+mod api;
 mod breaker;
 mod convert;
 mod layers;
 mod memory;
-mod values;
+pub(crate) mod values;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use ringmaster_schemas::names::DEFAULT_PREFIX;
 
 use layers::Layers;
 
+pub use api::{Api, TlsFiles};
 pub use breaker::Breaker;
 pub use convert::group_of;
 pub use memory::Shares;
@@ -65,8 +66,8 @@ pub struct Config {
     pub schemas: PathBuf,
     /// Where a topic that was never read begins.
     pub start_at: StartAt,
-    /// Where HTTP listens; none for not at all.
-    pub listen: Option<SocketAddr>,
+    /// Where HTTP listens, and who may ask there.
+    pub api: Api,
     /// Where Kafka is.
     pub kafka: Kafka,
     /// Settings of the embedded bus.
@@ -238,7 +239,7 @@ fn read_config(layers: &mut Layers) -> Config {
         journal_retention: layers.read(&["journal_retention"], None, values::forever(values::duration_within("2s", "3650d"))),
         schemas: layers.read(&["schemas"], "sagas/schemas".to_owned(), values::text).into(),
         start_at: layers.read(&["start_at"], StartAt::Earliest, values::start_at),
-        listen: layers.read(&["api", "listen"], Some(([127, 0, 0, 1], 8080).into()), values::address),
+        api: api::read(layers),
         kafka: read_kafka(layers),
         embedded: Embedded {
             dir: layers

@@ -1,13 +1,73 @@
-//! Asking a running coordinator over HTTP: one GET, no more, so that tools need no client library.
+//! Asking a running coordinator over HTTP or HTTPS, as the command line does.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 /// A local coordinator answers at once; one that does not is not there.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// All of an answer, which may be long, and is given within 10 s.
+const PATIENCE_FOR_ALL: Duration = Duration::from_secs(60);
 /// An answer is at most so large; more is not one of ours.
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
+
+/// Where a coordinator's API is: `127.0.0.1:8080`, `http://host:8080`, `https://host`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// By TLS.
+    pub is_https: bool,
+    /// Name or number, and port where it is not the usual one.
+    pub host: String,
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Address, String> {
+        let (is_https, host) = match text.split_once("://") {
+            Some(("https", host)) => (true, host),
+            Some(("http", host)) => (false, host),
+            Some(_) => return Err("an address begins with https:// or http://".to_owned()),
+            None => (false, text),
+        };
+        let host = host.strip_suffix('/').unwrap_or(host);
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']');
+        if host.is_empty() || !host.bytes().all(is_plain) {
+            return Err("an address is HOST:PORT, https://HOST:PORT or http://HOST:PORT, and nothing more".to_owned());
+        }
+        Ok(Address { is_https, host: host.to_owned() })
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Address {
+        Address { is_https: false, host: address.to_string() }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", if self.is_https { "https" } else { "http" }, self.host)
+    }
+}
+
+impl Address {
+    /// Whether what goes there leaves this machine.
+    fn is_elsewhere(&self) -> bool {
+        let name = self.host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+        let name = name.map_or(&*self.host, |(name, _)| name);
+        let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+        !bare.eq_ignore_ascii_case("localhost") && !bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+}
 
 /// An answer: status code and body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,21 +78,158 @@ pub struct Answer {
     pub body: String,
 }
 
-/// Asks for a path. Errors say who did not answer, and how.
-pub fn get(address: SocketAddr, path: &str) -> Result<Answer, String> {
-    let failed = |error: std::io::Error| format!("the coordinator at http://{address} does not answer: {error}");
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(failed)?;
-    stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE))).map_err(failed)?;
-    // HTTP/1.0: the answer comes whole, and ends with the connection.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").map_err(failed)?;
-    let mut answer = Vec::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).map_err(failed)?;
-    parse(&answer).ok_or_else(|| format!("what answers at {address} is not a coordinator"))
+/// By what somebody asks: a token, and whom they trust. Tokens come from files alone: a command line is read by everyone on a machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Means {
+    /// A file with a token and nothing else.
+    pub token_file: Option<PathBuf>,
+    /// Certificates in PEM that are trusted instead of those that the system trusts.
+    pub ca_file: Option<PathBuf>,
 }
 
-fn parse(answer: &[u8]) -> Option<Answer> {
-    let text = std::str::from_utf8(answer).ok()?;
-    let (head, body) = text.split_once("\r\n\r\n")?;
-    let code = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
-    Some(Answer { code, body: body.to_owned() })
+impl Means {
+    /// What `RINGMASTER_TOKEN_FILE` and `RINGMASTER_CA_FILE` say.
+    pub fn from_environment() -> Means {
+        let path = |name| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+        Means { token_file: path("RINGMASTER_TOKEN_FILE"), ca_file: path("RINGMASTER_CA_FILE") }
+    }
+
+    /// The token, if there is one. Errors name the file, and say nothing of what is in it.
+    fn token(&self) -> Result<Option<String>, String> {
+        let Some(path) = &self.token_file else { return Ok(None) };
+        let wrong = |why: &dyn fmt::Display| format!("RINGMASTER_TOKEN_FILE: {}: {why}", path.display());
+        let mode = std::fs::metadata(path).map_err(|error| wrong(&error))?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(wrong(&format_args!("others than its owner can read or write it (mode {mode:04o}): chmod 600")));
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+        let token = text.trim();
+        let is_one = token.starts_with("rm_") && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if is_one { Ok(Some(token.to_owned())) } else { Err(wrong(&"it holds no token (rm_...)")) }
+    }
+
+    /// Whom it trusts.
+    fn roots(&self) -> Result<Vec<Certificate<'static>>, String> {
+        let found = match &self.ca_file {
+            Some(path) => certificates(path).map_err(|why| format!("RINGMASTER_CA_FILE: {}: {why}", path.display()))?,
+            None => rustls_native_certs::load_native_certs().certs,
+        };
+        Ok(found.iter().map(|certificate| Certificate::from_der(certificate.as_ref()).to_owned()).collect())
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let text = std::fs::read(path).map_err(|error| error.to_string())?;
+    let found = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>().unwrap_or_default();
+    if found.is_empty() { Err("there is no certificate in PEM in it".to_owned()) } else { Ok(found) }
+}
+
+/// Asks for a path without a token, over plain HTTP. Errors say who did not answer, and how.
+pub fn get(address: SocketAddr, path: &str) -> Result<Answer, String> {
+    caller(&address.into(), &Means::default())?.get(path)
+}
+
+/// Somebody who asks one coordinator.
+pub struct Caller {
+    address: Address,
+    agent: ureq::Agent,
+    token: Option<String>,
+}
+
+/// Makes ready to ask. Errors say what is wrong with the means.
+pub fn caller(address: &Address, means: &Means) -> Result<Caller, String> {
+    let token = means.token()?;
+    if token.is_some() && !address.is_https && address.is_elsewhere() {
+        return Err(format!(
+            "the token of RINGMASTER_TOKEN_FILE is not sent to {address}: others can read it on its way. Use https://"
+        ));
+    }
+    let mut config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .proxy(None)
+        .timeout_connect(Some(PATIENCE))
+        .timeout_send_request(Some(PATIENCE))
+        .timeout_recv_response(Some(PATIENCE * 3))
+        .timeout_global(Some(PATIENCE_FOR_ALL));
+    if address.is_https {
+        let tls = TlsConfig::builder()
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .root_certs(RootCerts::from(means.roots()?))
+            .build();
+        config = config.tls_config(tls);
+    }
+    Ok(Caller { address: address.clone(), agent: ureq::Agent::new_with_config(config.build()), token })
+}
+
+impl Caller {
+    /// Asks for a path. Errors say who did not answer, and how.
+    pub fn get(&self, path: &str) -> Result<Answer, String> {
+        let mut request = self.agent.get(format!("{}{path}", self.address));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let failed = |error: ureq::Error| format!("the coordinator at {} does not answer: {}", self.address, explain(&error));
+        let mut answer = request.call().map_err(failed)?;
+        let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().map_err(failed)?;
+        Ok(Answer { code: answer.status().as_u16(), body })
+    }
+}
+
+/// What went wrong, and what helps.
+fn explain(error: &ureq::Error) -> String {
+    use rustls::{CertificateError, Error};
+    let tls = match error {
+        ureq::Error::Rustls(error) => Some(error),
+        ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
+        _ => None,
+    };
+    let hint = match tls {
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            "; RINGMASTER_CA_FILE names the certificate of who signed its own"
+        }
+        Some(Error::InvalidMessage(_)) => "; what answers speaks no TLS: http://?",
+        _ => "",
+    };
+    format!("{error}{hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_and_told_from_other_things() {
+        for (text, shown, is_elsewhere) in [
+            ("127.0.0.1:8080", "http://127.0.0.1:8080", false),
+            ("http://localhost:1", "http://localhost:1", false),
+            ("https://[::1]:8443/", "https://[::1]:8443", false),
+            ("https://ringmaster.example", "https://ringmaster.example", true),
+            ("10.0.0.7:8080", "http://10.0.0.7:8080", true),
+            ("localhost.example", "http://localhost.example", true),
+        ] {
+            let read: Address = text.parse().expect(text);
+            assert_eq!((read.to_string().as_str(), read.is_elsewhere()), (shown, is_elsewhere), "{text}");
+        }
+        for wrong in ["", "https://", "ftp://host", "https://user:pass@host", "https://host/path", "host?x", "a b"] {
+            let why = wrong.parse::<Address>().expect_err(wrong);
+            assert!(!why.contains("pass"), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_not_sent_where_others_can_read_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("token");
+        std::fs::write(&file, "rm_1_2\n").expect("written");
+        let means = Means { token_file: Some(file.clone()), ca_file: None };
+        let address = "http://192.0.2.1:8080".parse().expect("an address");
+        let asked = || caller(&address, &means).err().expect("it asks nobody");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).expect("set");
+        assert!(asked().contains("(mode 0640): chmod 600"), "{}", asked());
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("set");
+        assert!(asked().contains("is not sent to http://192.0.2.1:8080"), "{}", asked());
+        std::fs::write(&file, "hunter2").expect("written");
+        assert!(asked().contains("it holds no token") && !asked().contains("hunter2"), "{}", asked());
+    }
 }

@@ -13,6 +13,7 @@ use super::*;
 use crate::runtime::Knowledge;
 
 mod elsewhere;
+mod guarded;
 mod items;
 mod parked;
 mod search;
@@ -25,8 +26,15 @@ fn started(status: Arc<Status>, store: &SimStore) -> Server {
 
 fn serving(status: Arc<Status>, store: &SimStore, knowledge: Knowledge) -> Server {
     let (metrics, knowledge) = (Arc::new(Metrics::new("test")), Arc::new(Newest::new(Arc::new(knowledge))));
-    let sources = Sources { metrics, status, store: Arc::new(store.clone()), knowledge, partitions: PARTITIONS, peers: None };
-    serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources).expect("serves")
+    let store = Arc::new(store.clone());
+    let sources = Sources { metrics, status, store, knowledge, partitions: PARTITIONS, peers: None, tokens: None };
+    serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources, local()).expect("serves")
+}
+
+/// As it is where settings say nothing.
+fn local() -> Port {
+    let api = crate::config::Config::parse("default.toml", "").expect("defaults").api;
+    Port::open(&api, api.listen.expect("an address")).expect("it needs nothing")
 }
 
 fn nothing_known() -> Knowledge {
@@ -142,7 +150,7 @@ fn a_saga_is_found_by_its_id_whatever_its_key() {
     assert_eq!((&body["key"], &body["status"], &body["as_of_journal_offset"]), (&json!("a/b c%ü"), &json!("running"), &json!(17)));
     assert_eq!((&body["started_at"], &body["deadline_at"]), (&json!("2026-01-31T00:00:00Z"), &json!(null)));
     let (code, body) = get(&server, "/api/sagas/order/unknown");
-    assert!(code == 404 && body["error"].as_str().expect("why").contains("order/unknown"));
+    assert!(code == 404 && body["detail"].as_str().expect("why").contains("order/unknown"));
     assert_eq!(get(&server, "/api/sagas/nonsense").0, 400);
 }
 
@@ -299,8 +307,9 @@ fn a_dropped_server_has_let_go_of_the_store_though_a_client_stays() {
         let store: Arc<dyn Store> = Arc::new(SimStore::new());
         let metrics = Arc::new(Metrics::new("test"));
         let (status, knowledge) = (Arc::default(), Arc::new(Newest::new(Arc::new(nothing_known()))));
-        let sources = Sources { metrics, status, store: store.clone(), knowledge, partitions: PARTITIONS, peers: None };
-        let server = serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources).expect("serves");
+        let sources =
+            Sources { metrics, status, store: store.clone(), knowledge, partitions: PARTITIONS, peers: None, tokens: None };
+        let server = serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources, local()).expect("serves");
         let mut client = std::net::TcpStream::connect(server.address()).expect("it listens");
         std::io::Write::write_all(&mut client, b"GET /healthz HTTP/1.1\r\n").expect("half a question");
         drop(server);

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(super) use super::asking::Asked;
 use super::history::HistoryArguments;
-pub(super) use super::saga::Asked;
-use super::{act, graph, many, participant, participants, redrive, replay, saga, test};
+use super::{act, graph, many, participant, participants, redrive, replay, saga, test, token};
 
 const SAGA_EXAMPLES: &str = "\
 Examples:
@@ -238,6 +238,9 @@ pub(super) enum Command {
     /// shown is hit, or less, never more, whoever takes over meanwhile. SIGINT ends it; the same command goes on.
     #[command(after_help = many::EXAMPLES)]
     ActMany(many::ManyArguments),
+    /// Make, list and revoke tokens, by which people and programs ask a coordinator over HTTP.
+    #[command(subcommand, after_help = token::EXAMPLES)]
+    Token(token::TokenCommand),
     /// Print all settings with their defaults, as a file to begin with.
     Config {
         /// Check the settings in use instead, and say what is wrong with them.

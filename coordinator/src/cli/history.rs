@@ -57,7 +57,7 @@ pub(super) fn history(config: &Config, arguments: &HistoryArguments, out: &mut d
     check_id(id)?;
     let topic = Topics::new(&config.prefix).journal;
     // Asked before the journal is read: what is not in the row is behind it.
-    let row = if arguments.scan { Err("--scan".to_owned()) } else { turns::ask(config, id, arguments.asked.api) };
+    let row = if arguments.scan { Err("--scan".to_owned()) } else { turns::ask(config, id, arguments.asked.api.as_ref()) };
     let mut any = buses::open(config, Access::Read)?;
     let (known, partitions) = on_bus!(&mut any, bus => {
         require_topics(bus, config)?;

@@ -184,7 +184,7 @@ fn how(selection: &Selection, file: &Path) -> String {
 
 /// Selects, writes down what was selected, and says what it would be.
 fn choose(config: &Config, arguments: &ManyArguments, file: &Path, out: &mut dyn Write) -> Result<(), Failure> {
-    let (found, more) = select(config, &arguments.filter, SELECTED_MAX, arguments.asked.api)?;
+    let (found, more) = select(config, &arguments.filter, SELECTED_MAX, arguments.asked.api.as_ref())?;
     // That it was done says of a step something else than of its undo.
     let of_one = arguments.undo || matches!(arguments.act, ActName::Resolve);
     let is_meant = |row: &&Value| {

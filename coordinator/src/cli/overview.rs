@@ -1,15 +1,15 @@
 //! `overview`: how many sagas stand where, what they wait for, and which participant it is that they wait for.
 
 use std::io::Write;
-use std::net::SocketAddr;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
+use super::asking::ask_typed;
 use super::definitions::say;
 use super::exit::Failure;
 use super::participants;
-use super::saga::ask_typed;
 use super::text::printable;
+use crate::api::client::Address;
 use crate::api::{DefinitionCounts, Overview, WaitCounts};
 use crate::config::Config;
 
@@ -17,7 +17,7 @@ use crate::config::Config;
 const STATUSES: [&str; 8] = ["stuck", "parked", "paused", "held", "running", "compensating", "completed", "compensated"];
 
 /// `ringmaster overview`
-pub(super) fn overview(config: &Config, api: Option<SocketAddr>, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn overview(config: &Config, api: Option<&Address>, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let mut overview = Overview::default();
     for answer in ask_typed::<Overview>(config, api, "/api/v1/overview")? {
         overview.add(answer);

@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -16,12 +15,13 @@ use ringmaster_schemas::names::Topics;
 use serde_json::{Value, json};
 
 use super::arguments::Asked;
+use super::asking::ask_typed;
 use super::buses::{self, Access, on_bus};
 use super::control::{self, Addressed, Sent};
 use super::definitions::say;
 use super::exit::{Exit, Failure};
-use super::saga::ask_typed;
 use super::text::printable;
+use crate::api::client::Address;
 use crate::api::{Participant, Participants, badness};
 use crate::config::Config;
 
@@ -205,7 +205,7 @@ fn json_of(participant: &str, act: ParticipantAct, became: &Became) -> Value {
 }
 
 /// What several instances say of their partitions, as one.
-pub(super) fn ask(config: &Config, api: Option<SocketAddr>) -> Result<Participants, Failure> {
+pub(super) fn ask(config: &Config, api: Option<&Address>) -> Result<Participants, Failure> {
     let mut all = Participants::default();
     for answer in ask_typed::<Participants>(config, api, "/api/v1/participants")? {
         all.add(answer);
@@ -214,7 +214,7 @@ pub(super) fn ask(config: &Config, api: Option<SocketAddr>) -> Result<Participan
 }
 
 /// `ringmaster participant list`
-pub(super) fn list(config: &Config, api: Option<SocketAddr>, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn list(config: &Config, api: Option<&Address>, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let Participants { participants, missing, .. } = ask(config, api)?;
     if as_json {
         let line = |of: &Participant| serde_json::to_string(of).expect("it is JSON");

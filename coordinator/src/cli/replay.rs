@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -23,6 +22,7 @@ use serde_json::json;
 
 use super::again::Inbox;
 use super::arguments::Asked;
+use super::asking::ask;
 use super::buses::{self, Access, AnyBus, on_bus};
 use super::control;
 use super::definitions::{require_topics, say};
@@ -31,9 +31,9 @@ use super::exit::{Exit, Failure};
 use super::hand::{Hand, HandArguments, PaceArguments, Told, records};
 use super::progress::Progress;
 use super::run::stop_signal;
-use super::saga::ask;
 use super::select::time;
 use super::sources;
+use crate::api::client::Address;
 use crate::blocking::{self, Read};
 use crate::config::Config;
 use crate::runtime::{self, Knowledge};
@@ -144,7 +144,7 @@ pub(super) fn input(config: &Config, arguments: &ReplayArguments, out: &mut dyn 
             counts: BTreeMap::new(),
             missing: Vec::new(),
         };
-        survey.read(bus, (arguments.from, arguments.to), &mut |id| is_known(config, asked.api, id))?;
+        survey.read(bus, (arguments.from, arguments.to), &mut |id| is_known(config, asked.api.as_ref(), id))?;
         survey.missing.sort_by_key(|missing| (missing.timestamp, missing.partition, missing.offset));
         let Some(hand) = hand.confirmed(survey.missing.len(), records)? else { return survey.tell(arguments.hand.json, out) };
         let stop = stop_signal()?;
@@ -172,7 +172,7 @@ fn quarantined(any: &mut AnyBus, config: &Config, topic: &str) -> Result<BTreeSe
 }
 
 /// Whether the running coordinator knows a saga that has begun.
-fn is_known(config: &Config, api: Option<SocketAddr>, id: &str) -> Result<bool, Failure> {
+fn is_known(config: &Config, api: Option<&Address>, id: &str) -> Result<bool, Failure> {
     match ask(config, api, &format!("/api/sagas/{id}")) {
         Ok(saga) => Ok(saga["status"] != "expected"),
         Err(failure) if failure.exit == Exit::NotFound => Ok(false),

@@ -103,8 +103,9 @@ fn run_on<B: Bus + Send + 'static>(
 ) -> Result<(), Failure> {
     // First of all: who has the store is the one that runs.
     let opened = RocksStore::open(&config.store_dir(), config.partitions, config.shares().store)?;
-    let listener = config.listen.map(listen).transpose()?;
+    let listener = config.api.listen.map(listen).transpose()?;
     let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+    let (port, api) = port(config, address)?;
     let peers = peers(config);
     let knowledge = deploy_folder(&mut first, config, peers.as_deref(), stop)?;
     // The port may have been chosen by the system; claims name the real one.
@@ -145,8 +146,9 @@ fn run_on<B: Bus + Send + 'static>(
     };
     let newest = Arc::new(Newest::new(knowledge.clone()));
     instance.follow(Follower::new(client(&patient(config))?, following, knowledge, setup), newest.clone());
-    let sources = api::Sources { metrics, status: status.clone(), store, knowledge: newest, partitions: config.partitions, peers };
-    let server = match listener.map(|listener| api::serve(listener, sources)).transpose() {
+    let (shown, partitions) = (status.clone(), config.partitions);
+    let sources = api::Sources { metrics, status: shown, store, knowledge: newest, partitions, peers, tokens: None };
+    let server = match listener.zip(port).map(|(listener, port)| api::serve(listener, sources, port)).transpose() {
         Ok(server) => server,
         Err(error) => {
             instance.stop();
@@ -154,7 +156,6 @@ fn run_on<B: Bus + Send + 'static>(
             return Err(Failure::new(Exit::Failed, format_args!("HTTP: {error}")));
         }
     };
-    let api = address.map_or_else(|| "off".to_owned(), |address| format!("http://{address}"));
     tracing::info!(instance = config.instance, workers = config.workers, partitions = config.partitions, api, "started");
     watch(&instance, &status, config.partitions, stop);
     instance.stop();
@@ -222,6 +223,14 @@ fn standby(config: &Config, peers: Option<Arc<api::Peers>>) -> Option<Standby> {
     let holding = |member: MemberFound| Holding { name: member.name, partitions: member.partitions };
     let ask = move || Ok(peers.members()?.into_iter().map(holding).collect());
     (copies > 0).then(|| Standby { copies, name, ask: Arc::new(ask) })
+}
+
+/// What the port is like, and its address for people. Opened before anything else is done: a mistake in its files ends the start.
+fn port(config: &Config, address: Option<SocketAddr>) -> Result<(Option<api::Port>, String), Failure> {
+    let Some(address) = address else { return Ok((None, "off".to_owned())) };
+    let port = api::Port::open(&config.api, address).map_err(|why| Failure::new(Exit::Refused, why))?;
+    let shown = format!("{}://{address}", port.scheme());
+    Ok((Some(port), shown))
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {

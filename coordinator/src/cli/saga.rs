@@ -2,17 +2,17 @@
 
 use std::fmt::Write as _;
 use std::io::Write;
-use std::net::SocketAddr;
 
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use ringmaster_schemas::names;
 use serde_json::{Value, json};
 
+use super::asking::{ask, ask_all};
 use super::definitions::say;
 use super::exit::{Exit, Failure};
 use super::text::printable;
-use crate::api::{self, client};
+use crate::api::{self, client::Address};
 use crate::config::Config;
 
 /// Which sagas are meant, of those that have not ended.
@@ -43,7 +43,7 @@ pub(super) fn list(
     config: &Config,
     filter: &FilterArguments,
     limit: usize,
-    api: Option<SocketAddr>,
+    api: Option<&Address>,
     as_json: bool,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
@@ -78,7 +78,7 @@ pub(super) fn select(
     config: &Config,
     filter: &FilterArguments,
     limit: usize,
-    api: Option<SocketAddr>,
+    api: Option<&Address>,
 ) -> Result<(Vec<Value>, bool), Failure> {
     let FilterArguments { stuck, parked, paused, definition, participant, search } = filter;
     let mut path = format!("/api/sagas?limit={limit}&stuck={stuck}&parked={parked}&paused={paused}");
@@ -134,12 +134,12 @@ fn table_of(sagas: &[Value]) -> Table {
 }
 
 /// `ringmaster saga show ID`: the coordinator's answer as it comes, which is JSON.
-pub(super) fn show(config: &Config, id: &str, api: Option<SocketAddr>, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn show(config: &Config, id: &str, api: Option<&Address>, out: &mut dyn Write) -> Result<(), Failure> {
     say(out, format_args!("{:#}", saga(config, id, api)?))
 }
 
 /// `ringmaster saga why ID`
-pub(super) fn why(config: &Config, id: &str, api: Option<SocketAddr>, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn why(config: &Config, id: &str, api: Option<&Address>, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let saga = saga(config, id, api)?;
     if as_json {
         let parts = [
@@ -285,7 +285,7 @@ pub(super) fn text(value: &Value) -> String {
 }
 
 /// What the coordinator knows of a saga.
-fn saga(config: &Config, id: &str, api: Option<SocketAddr>) -> Result<Value, Failure> {
+fn saga(config: &Config, id: &str, api: Option<&Address>) -> Result<Value, Failure> {
     check_id(id)?;
     ask(config, api, &format!("/api/sagas/{id}"))
 }
@@ -309,66 +309,5 @@ fn order(saga: &Value) -> (u8, String) {
         (Some("stuck"), _) => (0, text(&saga["since"])),
         (_, Some(wakes_at)) => (1, wakes_at.to_owned()),
         _ => (2, text(&saga["since"])),
-    }
-}
-
-/// Which coordinator is asked.
-#[derive(Debug, clap::Args)]
-pub(super) struct Asked {
-    /// The coordinator's address; api.listen by default.
-    #[arg(long, value_name = "ADDRESS")]
-    pub(super) api: Option<SocketAddr>,
-}
-
-/// Asks an instance, and then those that have the partitions that it has not.
-pub(super) fn ask_all(config: &Config, api: Option<SocketAddr>, path: &str) -> Result<Vec<Value>, Failure> {
-    let first = ask(config, api, path)?;
-    let others: Vec<SocketAddr> = first["elsewhere"].as_array().into_iter().flatten().map(address_of).collect::<Result<_, _>>()?;
-    let mut answers = vec![first];
-    for other in others {
-        answers.push(ask(config, Some(other), path)?);
-    }
-    Ok(answers)
-}
-
-/// The same, as what the API says it is.
-pub(super) fn ask_typed<T: serde::de::DeserializeOwned>(
-    config: &Config,
-    api: Option<SocketAddr>,
-    path: &str,
-) -> Result<Vec<T>, Failure> {
-    let answers = ask_all(config, api, path)?.into_iter().map(serde_json::from_value);
-    let unknown = |error| Failure::new(Exit::Failed, format_args!("another version of Ringmaster answers: {error}"));
-    answers.collect::<Result<_, _>>().map_err(unknown)
-}
-
-/// Where another instance's API is.
-fn address_of(instance: &Value) -> Result<SocketAddr, Failure> {
-    let nowhere = || {
-        let (name, partitions) = (text(&instance["instance"]), &instance["partitions"]);
-        Failure::new(Exit::Unreachable, format_args!("instance {name} has partitions {partitions}, and its API is off"))
-    };
-    instance["api"].as_str().and_then(|api| api.parse().ok()).ok_or_else(nowhere)
-}
-
-/// Asks an instance; where it names another one that has what is asked for, that one.
-pub(super) fn ask(config: &Config, api: Option<SocketAddr>, path: &str) -> Result<Value, Failure> {
-    let Some(address) = api.or(config.listen) else {
-        return Err(Failure::new(Exit::Usage, "the settings say api.listen = \"off\": name the coordinator's address with --api"));
-    };
-    let unreachable = |why| Failure::new(Exit::Unreachable, why);
-    let mut answer = client::get(address, path).map_err(unreachable)?;
-    if answer.code == 421 {
-        let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
-        answer = client::get(address_of(&body["elsewhere"][0])?, path).map_err(unreachable)?;
-    }
-    let body: Value = serde_json::from_str(&answer.body)
-        .map_err(|_| Failure::new(Exit::Failed, format_args!("what answers at {address} is not a coordinator")))?;
-    let why = || body["error"].as_str().unwrap_or("no reason given").to_owned();
-    match answer.code {
-        200 => Ok(body),
-        400 => Err(Failure::new(Exit::Usage, why())),
-        404 => Err(Failure::new(Exit::NotFound, why())),
-        _ => Err(Failure::new(Exit::Failed, why())),
     }
 }

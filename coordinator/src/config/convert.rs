@@ -26,7 +26,7 @@ impl Config {
             prefix: self.prefix.clone(),
             partitions: self.partitions,
             owner: self.instance.clone(),
-            address: self.listen.map_or_else(String::new, |address| address.to_string()),
+            address: self.api.listen.map_or_else(String::new, |address| address.to_string()),
             start_at: self.start_at,
             inputs: self.inputs(),
             limits: Limits {

@@ -8,8 +8,12 @@ use toml::de::{DeTable, DeValue};
 
 /// What the environment's names begin with.
 const ENVIRONMENT_PREFIX: &str = "RINGMASTER_";
-/// Names that belong to other programs of the project: the services, the build and its caches, tests.
-const ENVIRONMENT_OF_OTHERS: [&str; 6] = [
+/// Names that are no settings: those of other programs of the project (the services, the build and its caches, tests), and how a command
+/// asks a coordinator.
+const ENVIRONMENT_OF_OTHERS: [&str; 9] = [
+    "RINGMASTER_URL",
+    "RINGMASTER_TOKEN_FILE",
+    "RINGMASTER_CA_FILE",
     "RINGMASTER_BOOTSTRAP",
     "RINGMASTER_CONFIG",
     "RINGMASTER_CACHE",
@@ -36,7 +40,7 @@ impl fmt::Display for Origin {
         match self {
             Origin::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
             Origin::Environment(name) => write!(f, "environment {name}"),
-            Origin::Flag(text) => write!(f, "--set {text}"),
+            Origin::Flag(text) => write!(f, "--set {}", masked(text)),
         }
     }
 }
@@ -46,6 +50,17 @@ impl fmt::Display for Origin {
 struct Entry {
     text: String,
     origin: Origin,
+}
+
+/// What a setting's name has in it whose value is nobody's to read.
+const SECRET: [&str; 4] = ["password", "secret", "token", "key"];
+
+/// A flag for people: without its value, if that may be a secret. Misspelt ones are shown too, so their names decide.
+fn masked(flag: &str) -> String {
+    match flag.split_once('=') {
+        Some((key, _)) if SECRET.iter().any(|word| key.to_ascii_lowercase().contains(word)) => format!("{key}=***"),
+        _ => flag.to_owned(),
+    }
 }
 
 type Key = Vec<String>;
@@ -98,7 +113,7 @@ impl Layers {
             let as_toml = format!("{key} = {value}");
             let as_text = format!("{key} = {}", toml::Value::String(value.to_owned()));
             let Ok(table) = DeTable::parse(&as_toml).or_else(|_| DeTable::parse(&as_text)) else {
-                self.problems.push(format!("--set {flag}: the key is not one"));
+                self.problems.push(format!("--set {}: the key is not one", masked(flag)));
                 continue;
             };
             let place = |_| Origin::Flag(flag.to_owned());

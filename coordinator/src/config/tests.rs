@@ -75,14 +75,14 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     ];
     let flags = ["api.listen=127.0.0.1:3", "kafka.linger.ms=3", "topics.orders.mode=plain", "instance=a b"];
     let read = config(file, &environment, &flags).expect("all is right");
-    assert_eq!((read.prefix.as_str(), read.partitions, read.listen), ("file", 2, Some(([127, 0, 0, 1], 3).into())));
+    assert_eq!((read.prefix.as_str(), read.partitions, read.api.listen), ("file", 2, Some(([127, 0, 0, 1], 3).into())));
     assert_eq!(read.kafka.passthrough["linger.ms"], "3");
     assert_eq!(read.kafka.bootstrap, "file:1");
     assert_eq!(read.topics["orders"].mode, Mode::Plain);
     assert_eq!(read.instance, "a b");
     let read = config(file, &environment, &[]).expect("all is right");
     assert_eq!(read.kafka.passthrough["linger.ms"], "2");
-    assert_eq!(read.listen, Some(([127, 0, 0, 1], 2).into()));
+    assert_eq!(read.api.listen, Some(([127, 0, 0, 1], 2).into()));
 }
 
 /// What the system says of a process is held against its bound only where the process is the coordinator's alone.
@@ -103,7 +103,7 @@ fn values_are_typed() {
     let read = config(file, &[], &[]).expect("all is right");
     assert_eq!(read.bus, BusKind::Embedded);
     assert_eq!(read.start_at, StartAt::Time(1_769_817_600_000));
-    assert_eq!((read.listen, read.workers), (None, 3));
+    assert_eq!((read.api.listen, read.workers), (None, 3));
     assert_eq!(read.limits.record_bytes_max, 640 << 10);
     assert_eq!(read.limits.memory, 200_000_000);
     assert_eq!(read.limits.checkpoint_every, Duration::from_millis(250));
@@ -231,5 +231,55 @@ fn the_settings_of_the_compose_file_are_settings() {
         content.lines().map_while(|line| line.strip_prefix("      ")).fold(String::new(), |text, line| text + line + "\n");
     let read = config(&text, &[], &[]).expect("all is right");
     assert_eq!(read.kafka.bootstrap, "kafka:19092");
-    assert_eq!(read.listen, Some(([0, 0, 0, 0], 8080).into()));
+    assert!(read.api.insecure && read.api.tokens.is_none());
+    assert_eq!(read.api.listen, Some(([0, 0, 0, 0], 8080).into()));
+}
+
+/// Where others reach it, a port without TLS or tokens is a mistake, and what to do is said.
+#[test]
+fn a_port_that_others_reach_needs_tls_and_tokens() {
+    let tls = "tls.certificate = 'c.pem'\ntls.key = 'k.pem'";
+    for (api, missing) in [
+        ("listen = '0.0.0.0:8080'".to_owned(), Some("set api.tls.certificate, api.tls.key and api.tokens (")),
+        (format!("listen = '192.0.2.1:8080'\n{tls}"), Some("set api.tokens (")),
+        ("listen = '[::]:8080'\ntokens = 't'".to_owned(), Some("set api.tls.certificate and api.tls.key (")),
+        (format!("listen = '0.0.0.0:8080'\ntokens = 't'\n{tls}"), None),
+        ("listen = '0.0.0.0:8080'\ninsecure = true".to_owned(), None),
+        ("listen = '127.9.9.9:8080'".to_owned(), None),
+        ("listen = '[::1]:8080'".to_owned(), None),
+        ("listen = 'off'".to_owned(), None),
+    ] {
+        match (config(&format!("[api]\n{api}"), &[], &[]), missing) {
+            (Ok(_), None) => {}
+            (Err(why), Some(missing)) => {
+                assert!(why.contains(missing) && why.contains("api.insecure = true") && !why.contains('\n'), "{api}: {why}");
+            }
+            other => panic!("{api}: {other:?}"),
+        }
+    }
+    let half = config("[api]\ntls.key = 'k.pem'", &[], &[]).expect_err("half of it");
+    assert!(half.contains("one is of no use without the other"), "{half}");
+}
+
+/// What is a secret is in no message, also where its name is misspelt, or where it stands in place of a file's.
+#[test]
+fn secrets_are_told_in_no_message() {
+    let flags = [
+        "kafkaa.sasl.password=hunter2",
+        "kafkaa.ssl.key.pem=hunter2",
+        "sasl pass=hunter2secret",
+        "api.token=hunter2",
+        "x key=hunter2",
+    ];
+    let environment = [("RINGMASTER_KAFKAA_SASL_PASSWORD", "hunter2"), ("RINGMASTER_API_TOKENS", "rm_1_hunter2")];
+    let file = "[kafkaa]\nsasl.password = 'hunter2'\n[api]\ntls.key = '-----BEGIN PRIVATE KEY----- hunter2'\ntls.certificate = 'c'";
+    let why = config(file, &environment, &flags).expect_err("all are wrong");
+    assert!(why.contains("--set kafkaa.sasl.password=***: unknown setting"), "{why}");
+    assert!(why.contains("environment RINGMASTER_API_TOKENS: api.tokens: it is the path of a file"), "{why}");
+    assert!(why.contains("--set x key=***: the key is not one"), "{why}");
+    let told: Vec<&str> = why.lines().filter(|line| line.contains("hunter2")).collect();
+    assert_eq!(told, ["--set sasl pass=hunter2secret: the key is not one"], "whose name is no secret's is told");
+    for name in ["RINGMASTER_URL", "RINGMASTER_TOKEN_FILE", "RINGMASTER_CA_FILE"] {
+        config("", &[(name, "x")], &[]).expect("it is no setting");
+    }
 }

@@ -11,7 +11,7 @@ use ringmaster_core::partition::{Counters, Times};
 use ringmaster_schemas::Millis;
 
 use super::counted::ByName;
-use super::names::{self, Kind, Metric};
+use super::names::{self, Denied, Kind, Metric};
 use super::took::{self, Took};
 use crate::api::Overview;
 use crate::runtime::{FollowedStatus, PartitionStatus, TopicStatus, Totals, resident_bytes};
@@ -28,6 +28,7 @@ pub struct Metrics {
     topics: Mutex<BTreeMap<Arc<str>, Vec<Gauge>>>,
     by_name: ByName,
     took: Took,
+    denied: Vec<Counter>,
     memory: Gauge,
     cpu: Gauge,
 }
@@ -41,6 +42,8 @@ impl Metrics {
         }
         let counters =
             names::COUNTERS.iter().map(|(metric, _)| recorder.register_counter(&key(metric, vec![]), &METADATA)).collect();
+        let denied = Denied::ALL.map(|why| key(&names::DENIED, vec![Label::new("why", why.as_str())]));
+        let denied = denied.iter().map(|key| recorder.register_counter(key, &METADATA)).collect();
         let single = |metric: &Metric, labels| recorder.register_gauge(&key(metric, labels), &METADATA);
         let version = Label::new("version", env!("CARGO_PKG_VERSION"));
         single(&names::INFO, vec![version, Label::new("instance", instance.to_owned())]).set(1.0);
@@ -55,6 +58,7 @@ impl Metrics {
             topics: Mutex::default(),
             by_name: ByName::default(),
             took: Took::default(),
+            denied,
             memory,
             cpu,
         }
@@ -65,6 +69,11 @@ impl Metrics {
         for ((_, count), counter) in names::COUNTERS.iter().zip(&self.counters) {
             counter.increment(count(counted));
         }
+    }
+
+    /// Counts a request that is not answered.
+    pub fn denied(&self, why: Denied) {
+        self.denied[why as usize].increment(1);
     }
 
     /// Adds what took how long since the last time.
@@ -237,6 +246,7 @@ mod tests {
         metrics.add(&Counters { inputs: 3, stuck: 1, ..Counters::default() });
         metrics.add(&Counters { inputs: 4, ..Counters::default() });
         let topics = [topic("orders", 2), topic("replies", 0)];
+        metrics.denied(Denied::Forbidden);
         let text =
             metrics.render(&[status(1, StageName::Owning)], &[followed(0, false), followed(3, true)], &topics, &Catalog::default());
         for line in [
@@ -252,6 +262,8 @@ mod tests {
             "ringmaster_partition_standby{partition=\"3\"} 2",
             "ringmaster_input_unreadable{topic=\"orders\"} 2",
             "ringmaster_input_unreadable{topic=\"replies\"} 0",
+            "ringmaster_http_denied_total{why=\"forbidden\"} 1",
+            "ringmaster_http_denied_total{why=\"unauthorized\"} 0",
             "ringmaster_info{version=\"0.1.0\",instance=\"test\"} 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");

@@ -262,6 +262,50 @@ pub const TOPIC_GAUGES: [(Metric, TopicLevel); 2] = [
     ),
 ];
 
+/// Why a request, or a connection, was not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    /// Without a token that is good.
+    Unauthorized,
+    /// By somebody who may not.
+    Forbidden,
+    /// With a body that is too big.
+    TooBig,
+    /// While too many were being answered.
+    TooMany,
+    /// It took too long.
+    TooSlow,
+    /// A connection that gave way to another, or was not taken.
+    Connections,
+}
+
+impl Denied {
+    /// All of them, by their numbers.
+    pub const ALL: [Denied; 6] =
+        [Denied::Unauthorized, Denied::Forbidden, Denied::TooBig, Denied::TooMany, Denied::TooSlow, Denied::Connections];
+
+    /// As it is scraped and logged.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Denied::Unauthorized => "unauthorized",
+            Denied::Forbidden => "forbidden",
+            Denied::TooBig => "too-big",
+            Denied::TooMany => "too-many",
+            Denied::TooSlow => "too-slow",
+            Denied::Connections => "connections",
+        }
+    }
+}
+
+/// How often each of them was.
+pub const DENIED: Metric = Metric {
+    name: "ringmaster_http_denied_total",
+    kind: Kind::Counter,
+    unit: "requests",
+    help: "Requests that were not answered: unauthorized, forbidden, too-big, too-many, too-slow; and connections that gave way to others",
+    labels: &["why"],
+};
+
 /// 1, with the version and the instance's name.
 pub const INFO: Metric = Metric {
     name: "ringmaster_info",
@@ -308,5 +352,5 @@ pub fn all() -> impl Iterator<Item = Metric> {
         .chain([SAGAS])
         .chain(participants)
         .chain(super::took::ALL.into_iter().copied())
-        .chain([INFO, STARTED, MEMORY, CPU])
+        .chain([DENIED, INFO, STARTED, MEMORY, CPU])
 }

@@ -4,6 +4,7 @@ mod definitions;
 mod deploy;
 mod language;
 mod participants;
+mod port;
 mod sagas;
 mod scenarios;
 mod site;

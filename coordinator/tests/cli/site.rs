@@ -58,13 +58,21 @@ impl Site {
 
     /// Starts a coordinator and waits until it is ready.
     pub(crate) fn start(&self) -> Coordinator {
+        self.start_as("http")
+    }
+
+    /// The same, where it is asked by this; who signed its certificate is in `ca.pem`.
+    pub(crate) fn start_as(&self, scheme: &str) -> Coordinator {
+        let url = format!("{scheme}://{}", self.address).parse().expect("an address");
+        let ca_file = (scheme == "https").then(|| self.folder.path().join("ca.pem"));
+        let caller = client::caller(&url, &client::Means { token_file: None, ca_file }).expect("ready");
         let log = self.folder.path().join("log");
         let file = std::fs::File::create(&log).expect("made");
         let child = self.command(&["run"]).stderr(file).spawn().expect("it starts");
         let mut coordinator = Coordinator { child, log };
         let since = Instant::now();
         loop {
-            if client::get(self.address, "/readyz").is_ok_and(|answer| answer.code == 200) {
+            if caller.get("/readyz").is_ok_and(|answer| answer.code == 200) {
                 return coordinator;
             }
             if let Some(status) = coordinator.child.try_wait().expect("its state can be asked") {

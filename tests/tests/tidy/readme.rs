@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ringmaster::api::problem::{PROBLEMS, Said};
 use ringmaster::cli::exit::EXITS;
 use ringmaster::telemetry::names;
 use ringmaster::topics::{Kind, needed, specification};
@@ -140,6 +141,12 @@ fn reasons_of_quarantine_and_rejection() {
 #[test]
 fn exit_codes() {
     check("exit codes", &EXITS.map(|(exit, meaning)| vec![(exit as u8).to_string(), meaning.to_owned()]));
+}
+
+#[test]
+fn problems() {
+    let row = |said: Said| vec![quoted(said.name), said.status.to_string(), said.title.to_owned(), said.help.to_owned()];
+    check("problems", &PROBLEMS.map(row));
 }
 
 #[test]

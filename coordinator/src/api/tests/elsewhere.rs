@@ -27,8 +27,8 @@ fn what_another_instance_has_is_asked_of_that_one() {
         let (metrics, knowledge) = (Arc::new(Metrics::new("test")), Arc::new(Newest::new(Arc::new(nothing_known()))));
         let peers = Some(Arc::new(Peers::new(move || Ok(others.clone()))));
         let (status, store) = (status.clone(), Arc::new(store.clone()));
-        let sources = Sources { metrics, status, store, knowledge, partitions: PARTITIONS, peers };
-        serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources).expect("serves")
+        let sources = Sources { metrics, status, store, knowledge, partitions: PARTITIONS, peers, tokens: None };
+        serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources, local()).expect("serves")
     };
     let server = beside(vec![of("green", vec![home]), of("red", Vec::new())]);
     let path = format!("/api/sagas/{}", saga.id);
@@ -40,5 +40,5 @@ fn what_another_instance_has_is_asked_of_that_one() {
     let (code, body) = get(&server, "/api/sagas");
     assert_eq!((code, &body["sagas"], &body["elsewhere"]), (200, &json!([]), &json!([green])), "{body}");
     let (code, body) = get(&beside(Vec::new()), &path);
-    assert!(code == 503 && body["error"].as_str().expect("why").contains("on its way"), "{body}");
+    assert!(code == 503 && body["detail"].as_str().expect("why").contains("on its way"), "{body}");
 }

@@ -86,7 +86,7 @@ fn a_saga_names_its_items_and_an_item_its_saga() {
     let (_, item) = get(&server, "/api/sagas/bulk/b-1/lines.3");
     assert_eq!((&item["item_of"], &item["entries"][0]["step"]), (&json!("bulk/b-1"), &json!("take")), "{item}");
     let (code, gone) = get(&server, "/api/sagas/bulk/b-1/lines.7");
-    let why = gone["error"].as_str().expect("it says why");
+    let why = gone["detail"].as_str().expect("it says why");
     assert!(code == 404 && why.contains("its saga has ended") && why.contains("`ringmaster saga show bulk/b-1`"), "{gone}");
 }
 

@@ -186,7 +186,7 @@ fn what_is_parked_is_listed_behind_what_is_due_and_asked_for_by_its_participant(
         (&json!("room"), &json!(false), &json!("1970-01-12T13:46:40.005Z"))
     );
     let (code, body) = get(&server, "/api/sagas?parked=true&participant=hotl");
-    assert_eq!((code, &body["error"]), (404, &json!("no saga that is deployed asks 'hotl'; there is hotel")));
+    assert_eq!((code, &body["detail"]), (404, &json!("no saga that is deployed asks 'hotl'; there is hotel")));
     for wrong in ["?participant=hotel", "?stuck=true&parked=true"] {
         assert_eq!(get(&server, &format!("/api/sagas{wrong}")).0, 400, "{wrong}");
     }

@@ -102,7 +102,7 @@ fn what_cannot_be_searched_is_told() {
     let server = Site::new().serve();
     let why = |path: &str| {
         let (code, body) = get(&server, path);
-        (code, body["error"].as_str().unwrap_or_default().to_owned())
+        (code, body["detail"].as_str().unwrap_or_default().to_owned())
     };
     assert_eq!(why("/api/sagas?search=guest=c").0, 400);
     assert_eq!(why("/api/sagas?definition=trip&search=guest").0, 400);

@@ -1,15 +1,14 @@
 //! A story by its row: the records that the row says changed it, those between that it left out, and what came since it was stored.
 
-use std::net::SocketAddr;
-
 use ringmaster_bus::{Bus, TopicPartition};
 use ringmaster_core::partition::Fence;
 use ringmaster_schemas::journal::ClaimId;
 use serde_json::Value;
 
+use super::super::asking;
 use super::super::exit::Failure;
-use super::super::saga;
 use super::{Story, read_on};
+use crate::api::client::Address;
 use crate::blocking;
 use crate::config::Config;
 
@@ -34,8 +33,8 @@ pub(super) struct Row {
 }
 
 /// Asks a coordinator; why its answer is of no use, where it is not.
-pub(super) fn ask(config: &Config, id: &str, api: Option<SocketAddr>) -> Result<Row, String> {
-    let shown = saga::ask(config, api, &format!("/api/sagas/{id}")).map_err(|failure| failure.message)?;
+pub(super) fn ask(config: &Config, id: &str, api: Option<&Address>) -> Result<Row, String> {
+    let shown = asking::ask(config, api, &format!("/api/sagas/{id}")).map_err(|failure| failure.message)?;
     Row::of(&shown).ok_or_else(|| "its row names no turns: an earlier build stored it".to_owned())
 }
 

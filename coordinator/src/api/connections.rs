@@ -1,0 +1,96 @@
+//! Connections of the port: at most so many, and one that says nothing gives way to one that may.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::task::AbortHandle;
+
+/// One that is open.
+struct Open {
+    from: IpAddr,
+    is_answered: Arc<AtomicBool>,
+    task: AbortHandle,
+}
+
+/// All that are open, by the order in which they came.
+#[derive(Default)]
+pub(super) struct Connections {
+    open: Mutex<BTreeMap<u64, Open>>,
+}
+
+impl Connections {
+    /// Makes room for one more, if there are so many: of the address that has most, the oldest whose request is not being answered is
+    /// ended. So neither silence nor a flood from one place keeps others out. False if all are being answered.
+    pub(super) fn make_room(&self, max: usize) -> Room {
+        let mut open = self.open();
+        if open.len() < max {
+            return Room::Is;
+        }
+        let mut from: HashMap<IpAddr, usize> = HashMap::new();
+        for one in open.values() {
+            *from.entry(one.from).or_default() += 1;
+        }
+        let idle = open.iter().filter(|(_, one)| !one.is_answered.load(Ordering::Relaxed));
+        let Some((&number, _)) = idle.max_by_key(|(number, one)| (from[&one.from], std::cmp::Reverse(**number))) else {
+            return Room::None;
+        };
+        let victim = open.remove(&number).expect("it has just been found");
+        victim.task.abort();
+        Room::Made(victim.from)
+    }
+
+    /// One more, which a task serves. What it is given is true while a request is being answered.
+    pub(super) fn add(&self, number: u64, from: IpAddr, is_answered: Arc<AtomicBool>, task: AbortHandle) {
+        self.open().insert(number, Open { from, is_answered, task });
+    }
+
+    /// It has ended.
+    pub(super) fn remove(&self, number: u64) {
+        self.open().remove(&number);
+    }
+
+    fn open(&self) -> MutexGuard<'_, BTreeMap<u64, Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether there is room for one more connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// There is.
+    Is,
+    /// One from there was ended for it.
+    Made(IpAddr),
+    /// There is none.
+    None,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_has_most_and_says_nothing_gives_way_first() {
+        let connections = Connections::default();
+        let add = |number, last: u8, is_answered| {
+            let task = tokio::spawn(std::future::pending::<()>());
+            let from = IpAddr::from([10, 0, 0, last]);
+            connections.add(number, from, Arc::new(AtomicBool::new(is_answered)), task.abort_handle());
+            task
+        };
+        let from = |last: u8| Room::Made(IpAddr::from([10, 0, 0, last]));
+        let tasks = [add(1, 1, false), add(2, 2, true), add(3, 2, false), add(4, 2, false), add(5, 1, true)];
+        assert_eq!(connections.make_room(6), Room::Is);
+        assert_eq!(connections.make_room(5), from(2), "three from there, of which the oldest is being answered");
+        let [one, _, three, ..] = tasks;
+        assert!(three.await.expect_err("it was ended").is_cancelled());
+        assert_eq!(connections.make_room(4), from(1), "two each: the oldest");
+        assert!(one.await.expect_err("it was ended").is_cancelled());
+        assert_eq!(connections.make_room(3), from(2));
+        assert_eq!(connections.make_room(2), Room::None, "what is being answered is never ended");
+        connections.remove(2);
+        assert_eq!(connections.make_room(2), Room::Is);
+    }
+}

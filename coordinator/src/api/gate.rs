@@ -1,0 +1,256 @@
+//! What every request passes: who asks and whether they may, how many are answered at once and for how long, and what every answer bears.
+//!
+//! ```text
+//! too big? -> route -> who? -> may they? -> a place among those that are answered -> at most 10 s -> headers; an error is a problem
+//! ```
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody as _, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use ringmaster_bus::clock::wall;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{JoinError, spawn_blocking};
+use tokio::time::timeout;
+
+use super::denials::Denials;
+use super::problem::{Problem, Refusal};
+use super::routes::{Route, Weight};
+use super::who::{Denial, Principal, Who};
+use crate::telemetry::Metrics;
+use crate::telemetry::names::Denied;
+
+/// A request's body is at most so large.
+pub(super) const BODY_BYTES_MAX: u64 = 1 << 20;
+/// Of a body that is larger so much is read and thrown away, so that whoever sends it reads the answer; behind it the connection ends.
+const DRAINED_BYTES_MAX: usize = 4 << 20;
+/// What says why something failed is no longer than this.
+const DETAIL_BYTES_MAX: usize = 16 << 10;
+
+/// How much is done at once, and how long it may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Requests that are answered at once.
+    pub(super) requests: usize,
+    /// Those of them that read the store.
+    pub(super) reads: usize,
+    /// How long a request waits for a place among them.
+    pub(super) place: Duration,
+    /// How long answering may take, with the wait for a thread.
+    pub(super) answer: Duration,
+    /// How long a body that is too big is read on.
+    pub(super) drain: Duration,
+}
+
+impl Limits {
+    pub(super) const USUAL: Limits = Limits {
+        requests: 64,
+        reads: 2,
+        place: Duration::from_secs(1),
+        answer: Duration::from_secs(10),
+        drain: Duration::from_secs(5),
+    };
+}
+
+/// The gate of one port.
+pub(super) struct Gate {
+    who: Who,
+    limits: Limits,
+    requests: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
+    denials: Denials,
+}
+
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct From(pub(super) SocketAddr);
+
+/// A place among the requests that are answered.
+type Place = OwnedSemaphorePermit;
+
+impl Gate {
+    pub(super) fn new(who: Who, limits: Limits, metrics: Arc<Metrics>) -> Gate {
+        let semaphore = |places| Arc::new(Semaphore::new(places));
+        let (requests, reads) = (semaphore(limits.requests), semaphore(limits.reads));
+        Gate { who, limits, requests, reads, denials: Denials::new(metrics) }
+    }
+
+    pub(super) fn who(&self) -> &Who {
+        &self.who
+    }
+
+    /// Counts and logs that somebody is sent away.
+    pub(super) fn denied(&self, denied: Denied, who: &str, at: &str, detail: &str) {
+        self.denials.add(denied, who, at, detail);
+    }
+
+    /// Whether whoever asks may, and who that is.
+    fn admit(&self, request: &Request, route: &Route) -> Result<Principal, (Denial, String)> {
+        let from = from(request);
+        // Probes reach it whatever name they know it by, and are shown nothing that is worth a name.
+        if route.may == super::allowed::May::Reach {
+            return Ok(Principal { name: "anyone".to_owned(), roles: Vec::new() });
+        }
+        let asked = self.who.asks(request.headers(), request.uri(), wall());
+        let principal = asked.map_err(|denial| (denial, from.clone()))?;
+        let who = || format!("{} at {from}", principal.name);
+        if !principal.may(route.may) {
+            let detail = format!("{} is not allowed to: it takes the role {}", principal.name, route.may.least());
+            return Err(((Denied::Forbidden, detail), who()));
+        }
+        match is_from_elsewhere(request) {
+            Some(detail) => Err(((Denied::Forbidden, detail.to_owned()), who())),
+            None => Ok(principal),
+        }
+    }
+
+    /// Answers, as soon as there is a place, within the time that there is.
+    async fn answer(&self, request: Request, weight: Weight, next: Next) -> Result<Response, (Denied, Refusal)> {
+        if weight == Weight::Probe {
+            return Ok(next.run(request).await);
+        }
+        let place = timeout(self.limits.place, self.requests.clone().acquire_owned()).await;
+        let Ok(place) = place.map(|place| place.expect("it is never closed")) else {
+            let detail = format!("{} requests are being answered already", self.limits.requests);
+            return Err((Denied::TooMany, Problem::TooMany.because(detail)));
+        };
+        let late = || {
+            let detail = format!("it took longer than {} s: ask for less, or later", self.limits.answer.as_secs());
+            (Denied::TooSlow, Problem::NotNow.because(detail))
+        };
+        let answering = async {
+            match weight {
+                Weight::Store => self.read(request, place, next).await,
+                _ => next.run(request).await,
+            }
+        };
+        timeout(self.limits.answer, answering).await.map_err(|_| late())
+    }
+
+    /// Answers on a thread that may wait for the disk. One that is given up still has its place among those that read, until it is done.
+    async fn read(&self, request: Request, place: Place, next: Next) -> Response {
+        let thread = self.reads.clone().acquire_owned().await.expect("it is never closed");
+        let runtime = Handle::current();
+        let answered = spawn_blocking(move || {
+            let _held = (place, thread);
+            runtime.block_on(next.run(request))
+        });
+        answered.await.unwrap_or_else(|error: JoinError| {
+            tracing::error!(%error, "a request failed");
+            Problem::Failed.because("it failed in here; the log says more").into_response()
+        })
+    }
+}
+
+/// Before the handler of a route: whether it is reached.
+pub(super) async fn pass(State((gate, route)): State<(Arc<Gate>, Arc<Route>)>, mut request: Request, next: Next) -> Response {
+    let principal = match gate.admit(&request, &route) {
+        Ok(principal) => principal,
+        Err(((denied, detail), who)) => {
+            gate.denied(denied, &who, &route.shown(), &detail);
+            return denied.problem().because(detail).into_response();
+        }
+    };
+    let who = format!("{} at {}", principal.name, from(&request));
+    request.extensions_mut().insert(principal);
+    match gate.answer(request, route.weight, next).await {
+        Ok(answer) => answer,
+        Err((denied, refusal)) => {
+            gate.denied(denied, &who, &route.shown(), "");
+            refusal.into_response()
+        }
+    }
+}
+
+/// Around all of it: what is too big goes no further, what failed says so as a problem, and every answer has its headers.
+pub(super) async fn frame(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+    let is_api = request.uri().path().starts_with("/api");
+    let bytes = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let answer = if bytes.is_some_and(|bytes| bytes > BODY_BYTES_MAX) {
+        let (who, path) = (from(&request), request.uri().path().to_owned());
+        gate.denied(Denied::TooBig, &who, &path, "");
+        // An error means that its time is over.
+        let _ = timeout(gate.limits.drain, drained(request.into_body())).await;
+        Problem::TooBig.because(format!("a body has at most {BODY_BYTES_MAX} bytes")).into_response()
+    } else {
+        next.run(request).await
+    };
+    with_headers(as_problem(answer).await, is_api)
+}
+
+/// Reads a body and forgets it, up to a bound.
+async fn drained(mut body: Body) {
+    let mut bytes = 0;
+    while bytes < DRAINED_BYTES_MAX {
+        let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+        let Some(Ok(frame)) = frame else { return };
+        bytes += frame.data_ref().map_or(0, bytes::Bytes::len);
+    }
+}
+
+/// An error that something between here and the handler gave, in the form that all errors have. What says more than a problem would, as
+/// `/readyz` does, stays.
+async fn as_problem(answer: Response) -> Response {
+    let status = answer.status();
+    let kind = answer.headers().get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    if !(status.is_client_error() || status.is_server_error()) || kind.starts_with(b"application/") {
+        return answer;
+    }
+    let allow = answer.headers().get(header::ALLOW).cloned();
+    let text = to_bytes(answer.into_body(), DETAIL_BYTES_MAX).await.unwrap_or_default();
+    let problem = Problem::of(status);
+    let detail = if text.is_empty() { problem.said().help.into() } else { String::from_utf8_lossy(&text) };
+    let mut answer = problem.because(detail).into_response();
+    if let Some(allow) = allow {
+        answer.headers_mut().insert(header::ALLOW, allow);
+    }
+    answer
+}
+
+/// There is no page here, so that a browser may do nothing at all with what it is given.
+const HEADERS: [(HeaderName, HeaderValue); 3] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+];
+
+fn with_headers(mut answer: Response, is_api: bool) -> Response {
+    for (name, value) in HEADERS {
+        answer.headers_mut().insert(name, value);
+    }
+    if is_api {
+        answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    answer
+}
+
+/// Why a request that changes something is not taken, if a page of another site may have sent it with a browser's help: that can send no
+/// bearer, and no JSON without asking first.
+fn is_from_elsewhere(request: &Request) -> Option<&'static str> {
+    if matches!(*request.method(), Method::GET | Method::HEAD) || request.headers().contains_key(header::AUTHORIZATION) {
+        return None;
+    }
+    let text = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
+    let is_json = text("content-type").is_some_and(|kind| kind.starts_with("application/json"));
+    let is_same_site = match (text("sec-fetch-site"), text("origin")) {
+        (Some(site), _) => site == "same-origin",
+        // What is no browser sends neither.
+        (None, origin) => origin.is_none(),
+    };
+    let why = "what changes something comes as application/json, from a page of this port or with a bearer token";
+    (!is_json || !is_same_site).then_some(why)
+}
+
+fn from(request: &Request) -> String {
+    request.extensions().get::<From>().map_or_else(|| "?".to_owned(), |From(address)| address.ip().to_string())
+}

@@ -1,0 +1,276 @@
+//! A port that keeps others out: tokens, roles, TLS, bounds, and what every answer bears.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::super::allowed::{May, Role};
+use super::super::gate;
+use super::super::problem::PROBLEMS;
+use super::super::routes;
+use super::super::server::Limits;
+use super::super::tokens::TokenFile;
+use super::*;
+use crate::config::{Api, TlsFiles};
+
+mod bounds;
+mod tls;
+
+/// How long what must happen may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An answer as it came.
+struct Raw {
+    code: u16,
+    head: String,
+    body: String,
+}
+
+impl Raw {
+    /// The problem that it is.
+    fn problem(&self) -> (u16, String) {
+        assert!(self.head.contains("content-type: application/problem+json"), "{}\n{}", self.head, self.body);
+        let body: Value = serde_json::from_str(&self.body).expect("JSON");
+        let name = body["type"].as_str().and_then(|name| name.strip_prefix("/problems/")).expect("a type").to_owned();
+        assert!(PROBLEMS.iter().any(|said| (said.name, said.status) == (&*name, self.code)), "{}", self.body);
+        assert!(body["status"] == self.code && body["title"].is_string() && body["detail"].is_string(), "{}", self.body);
+        (self.code, name)
+    }
+}
+
+fn send(server: &Server, request: &[u8]) -> Raw {
+    let mut stream = TcpStream::connect(server.address()).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("set");
+    stream.write_all(request).expect("sent");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("an answer");
+    let text = String::from_utf8(answer).expect("text");
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text}"));
+    let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
+    Raw { code, head: head.to_lowercase(), body: body.to_owned() }
+}
+
+fn ask(server: &Server, method: &str, path: &str, headers: &[(&str, &str)]) -> Raw {
+    let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let host = if headers.iter().any(|(name, _)| *name == "host") { "" } else { "host: localhost\r\n" };
+    send(server, format!("{method} {path} HTTP/1.1\r\n{host}{more}connection: close\r\n\r\n").as_bytes())
+}
+
+/// A port that wants tokens, and the file of them.
+struct Guarded {
+    server: Server,
+    file: TokenFile,
+    folder: tempfile::TempDir,
+}
+
+fn settings(tokens: Option<PathBuf>, tls: Option<TlsFiles>) -> Api {
+    Api { listen: None, tls, tokens, insecure: false }
+}
+
+fn serve_by(api: &Api, limits: Limits, peers: Option<Arc<Peers>>) -> Server {
+    let (metrics, knowledge) = (Arc::new(Metrics::new("test")), Arc::new(Newest::new(Arc::new(nothing_known()))));
+    let (status, store) = (Arc::<Status>::default(), Arc::new(SimStore::new()));
+    status.given(Some(&[].into()));
+    let sources = Sources { metrics, status, store, knowledge, partitions: PARTITIONS, peers, tokens: None };
+    let listener = listen(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let port = Port::open(api, listener.local_addr().expect("an address")).expect("it is right").with(limits);
+    serve(listener, sources, port).expect("serves")
+}
+
+impl Guarded {
+    fn new() -> Guarded {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tokens.toml");
+        let file = TokenFile::new(&path);
+        let now = wall();
+        file.create("first", &[Role::Admin], now, now + 86_400_000).expect("made");
+        let server = serve_by(&settings(Some(path), None), Limits::USUAL, None);
+        Guarded { server, file, folder }
+    }
+
+    /// The header that a new token is sent in.
+    fn token(&self, role: &str, good_for_ms: i64) -> (String, String) {
+        let (roles, now) = ([role.parse().expect("a role")], wall());
+        let made = self.file.create(role, &roles, now, now + good_for_ms).expect("made");
+        (format!("Bearer {}", made.token), made.known.id)
+    }
+
+    fn ask(&self, path: &str, authorization: &str) -> Raw {
+        ask(&self.server, "GET", path, &[("authorization", authorization)])
+    }
+
+    /// Asks until the answer has this code: files are looked at every second.
+    fn until(&self, authorization: &str, code: u16) {
+        until("the file is read", || self.ask("/metrics", authorization).code == code);
+    }
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < PATIENCE, "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Every role, and every route of the table, over real requests.
+#[test]
+fn each_role_is_answered_what_the_table_says() {
+    let guarded = Guarded::new();
+    let roles = ["metrics", "viewer", "reader", "operator", "approver:risk", "deployer", "admin"];
+    let tokens = roles.map(|role| guarded.token(role, 86_400_000).0);
+    tokens.iter().for_each(|token| guarded.until(token, 200));
+    let (mut answered, mut refused) = (0, 0);
+    for route in routes::all() {
+        let path = route.path.replace("{*id}", "order/unknown");
+        assert!(route.may != May::Reach || matches!(route.path, "/healthz" | "/readyz"), "{} is open to anyone", route.path);
+        assert!(route.may != May::Measure || route.path == "/metrics", "{} is shown to who may only measure", route.path);
+        let nobody = ask(&guarded.server, route.method.as_str(), &path, &[]);
+        assert_eq!(nobody.code == 401, route.may != May::Reach, "{path} without a token");
+        for (role, token) in roles.iter().zip(&tokens) {
+            let answer = ask(&guarded.server, route.method.as_str(), &path, &[("authorization", token)]);
+            assert_ne!(answer.code, 401, "{role} {path}");
+            let may = role.parse::<Role>().expect("a role").may(route.may);
+            assert_eq!(answer.code != 403, may, "{role} {path}: {}", answer.body);
+            if !may {
+                assert!(
+                    answer.problem() == (403, "forbidden".to_owned()) && answer.body.contains(route.may.least()),
+                    "{}",
+                    answer.body
+                );
+            }
+            *(if may { &mut answered } else { &mut refused }) += 1;
+        }
+    }
+    assert!(answered > 20 && refused > 5, "{answered} {refused}");
+    let metrics = guarded.ask("/metrics", &tokens[0]).body;
+    assert!(metrics.contains(&format!("ringmaster_http_denied_total{{why=\"forbidden\"}} {refused}\n")), "{metrics}");
+    assert!(metrics.contains("ringmaster_http_denied_total{why=\"unauthorized\"} "), "{metrics}");
+}
+
+/// Whatever is wrong with a token, the answer is the same to the letter.
+#[test]
+fn wrong_tokens_are_told_apart_by_nothing() {
+    let guarded = Guarded::new();
+    let (good, _) = guarded.token("viewer", 86_400_000);
+    let (revoked, id) = guarded.token("viewer", 86_400_000);
+    let (expired, _) = guarded.token("viewer", 0);
+    guarded.until(&good, 200);
+    guarded.until(&revoked, 200);
+    guarded.file.revoke(&id, wall()).expect("written");
+    guarded.until(&revoked, 401);
+    let no_date = |raw: Raw| {
+        let head: Vec<&str> = raw.head.lines().filter(|line| !line.starts_with("date: ")).collect();
+        (raw.code, head.join("\n"), raw.body)
+    };
+    let nobody = ask(&guarded.server, "GET", "/api/sagas", &[]);
+    assert_eq!(nobody.problem(), (401, "unauthorized".to_owned()));
+    assert!(nobody.head.contains("www-authenticate: bearer"), "{}", nobody.head);
+    let nobody = no_date(nobody);
+    let last = if good.ends_with('0') { '1' } else { '0' };
+    let wrong = format!("{}{last}", &good[..good.len() - 1]);
+    let basic = good.replace("Bearer", "Basic");
+    for authorization in
+        [&*revoked, &expired, &wrong, &basic, "Bearer", "Bearer ", "Bearer rm_1_2", "nonsense", "Bearer rm_é_ü", &"x".repeat(9_000)]
+    {
+        assert_eq!(no_date(guarded.ask("/api/sagas", authorization)), nobody, "{authorization}");
+    }
+    assert_eq!(guarded.ask("/api/sagas", &good).code, 200);
+    assert_eq!(guarded.ask("/api/sagas", &good.replace("Bearer", "bearer")).code, 200);
+    std::fs::remove_file(guarded.folder.path().join("tokens.toml")).expect("removed");
+    guarded.until(&good, 401);
+}
+
+#[test]
+fn an_admin_sees_which_tokens_are_used() {
+    let guarded = Guarded::new();
+    let (admin, id) = guarded.token("admin", 86_400_000);
+    guarded.until(&admin, 200);
+    let answer = guarded.ask("/api/tokens", &admin);
+    let shown: Value = serde_json::from_str(&answer.body).expect("JSON");
+    let tokens = shown["tokens"].as_array().expect("a list");
+    let mine = tokens.iter().find(|token| token["id"] == *id).expect("it is listed");
+    assert!(
+        tokens.len() == 2 && mine["last_used"].is_string() && mine["state"] == "good" && mine["roles"] == json!(["admin"]),
+        "{shown}"
+    );
+    assert_eq!(tokens.iter().filter(|token| token["last_used"].is_null()).count(), 1, "the first was never used: {shown}");
+    assert!(!answer.body.contains("sha256"), "{shown}");
+}
+
+/// Also those that are problems, and those of probes.
+#[test]
+fn every_answer_bears_the_headers_and_every_error_is_a_problem() {
+    let guarded = Guarded::new();
+    let local = serve_by(&settings(None, None), Limits::USUAL, None);
+    let json = ("content-type", "application/json");
+    for (raw, expected) in [
+        (ask(&local, "GET", "/healthz", &[]), None),
+        (ask(&local, "GET", "/api/sagas", &[]), None),
+        (ask(&guarded.server, "GET", "/api/sagas", &[]), Some((401, "unauthorized"))),
+        (ask(&local, "GET", "/nothing", &[]), Some((404, "not-found"))),
+        (ask(&local, "GET", "/api/nothing", &[]), Some((404, "not-found"))),
+        (ask(&guarded.server, "GET", "/nothing", &[]), Some((404, "not-found"))),
+        (ask(&local, "GET", "/api/sagas?stuk=true", &[]), Some((400, "bad-request"))),
+        (ask(&local, "GET", "/api/sagas?definition=nobody", &[]), Some((404, "not-found"))),
+        (ask(&local, "POST", "/api/sagas", &[json]), Some((405, "method-not-allowed"))),
+        (ask(&local, "DELETE", "/healthz", &[]), Some((405, "method-not-allowed"))),
+        (ask(&local, "GET", "/api/sagas", &[("host", "evil.example:80")]), Some((403, "forbidden"))),
+    ] {
+        for header in [
+            "content-security-policy: default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+            "x-content-type-options: nosniff",
+            "referrer-policy: no-referrer",
+        ] {
+            assert!(raw.head.lines().any(|line| line == header), "{header}\n{}\n{}", raw.head, raw.body);
+        }
+        let expected = expected.map(|(code, name)| (code, name.to_owned()));
+        assert_eq!((raw.code >= 400).then(|| raw.problem()), expected);
+        assert_eq!(raw.code == 405, raw.head.contains("\nallow: get"), "{}", raw.head);
+    }
+    for (path, is_stored) in [("/api/partitions", false), ("/api/nothing", false), ("/metrics", true)] {
+        assert_eq!(!ask(&local, "GET", path, &[]).head.contains("cache-control: no-store"), is_stored, "{path}");
+    }
+    assert_eq!(ask(&local, "GET", "/healthz", &[("host", "evil.example")]).code, 200, "probes use any name");
+}
+
+/// Ids come from others' events: whatever they hold, the answer is one that is documented.
+#[test]
+fn ids_of_any_characters_are_answered() {
+    let local = serve_by(&settings(None, None), Limits::USUAL, None);
+    let long = format!("order/{}", "k".repeat(200));
+    let longer = format!("order/{}", "%F0%9F%8E%AA".repeat(2_000));
+    for id in [
+        "order/a/b/c",
+        "order/a%2Fb",
+        "order/%",
+        "order/%zz",
+        "order/%F0%9F%8E%AA",
+        "order/🎪",
+        "🎪/🎪",
+        &*long,
+        &*longer,
+        "/",
+        "//",
+        "order/",
+        "..%2f..%2fetc%2fpasswd",
+        "../../etc/passwd",
+        "order/a%00b",
+        "order/%FF",
+        "order/a;b",
+        "order/a'b\"c",
+        "order/<script>",
+        "{*id}",
+        "%2F",
+    ] {
+        let raw = send(&local, format!("GET /api/sagas/{id} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes());
+        // What is no HTTP is answered by what reads it, without a body.
+        if !raw.body.is_empty() {
+            assert!(matches!(raw.problem().0, 400 | 404 | 421 | 503), "{id}: {} {}", raw.code, raw.body);
+        } else {
+            assert!(raw.code == 400, "{id}: {}", raw.head);
+        }
+    }
+    assert_eq!(ask(&local, "GET", "/healthz", &[]).code, 200);
+}

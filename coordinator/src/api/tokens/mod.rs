@@ -1,0 +1,130 @@
+//! Tokens: `rm_ID_SECRET`. The secret is random, and only its SHA-256 is kept.
+//!
+//! ```text
+//! ringmaster token create -> file (hash, roles, until when) -> looked at every second -> who asks?
+//! ```
+//!
+//! A secret has 256 random bits: nobody tries them out, so one round of SHA-256 is enough, and costs a flood of wrong ones nothing.
+
+mod file;
+mod live;
+
+use std::fmt;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+pub use file::{Made, TokenFile};
+pub use live::Tokens;
+
+use super::allowed::Role;
+use super::saga::time;
+
+/// What every token begins with, so that scanners of leaked secrets know it.
+const PREFIX: &str = "rm_";
+/// Enough that no two tokens of a file have the same.
+const ID_BYTES: usize = 6;
+const SECRET_BYTES: usize = 32;
+
+/// SHA-256 of a secret.
+type Hash = [u8; 32];
+
+/// What is known of a token; its secret is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// The middle of the token.
+    pub id: String,
+    /// Whom it was made for.
+    pub name: String,
+    /// What they are to the coordinator.
+    pub roles: Vec<Role>,
+    /// Of its secret.
+    hash: Hash,
+    /// In milliseconds since 1970.
+    pub created: i64,
+    /// From then on it is good no more.
+    pub expires: i64,
+    /// Since then it is good no more.
+    pub revoked: Option<i64>,
+}
+
+impl Known {
+    /// As programs see it.
+    pub fn show(&self, now: i64) -> Value {
+        json!({
+            "id": self.id,
+            "name": self.name,
+            "roles": self.roles.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "state": self.state(now).to_string(),
+            "created": time(Some(self.created)),
+            "expires": time(Some(self.expires)),
+            "revoked": time(self.revoked),
+        })
+    }
+
+    /// Whether it is good: for people, and as the coordinator sees it.
+    pub fn state(&self, now: i64) -> State {
+        match self.revoked {
+            Some(_) => State::Revoked,
+            None if now >= self.expires => State::Expired,
+            None => State::Good,
+        }
+    }
+}
+
+/// Whether a token is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Whoever has it may what its roles may.
+    Good,
+    /// Its time is over.
+    Expired,
+    /// Somebody said that it is not.
+    Revoked,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            State::Good => "good",
+            State::Expired => "expired",
+            State::Revoked => "revoked",
+        })
+    }
+}
+
+fn random<const N: usize>() -> Result<[u8; N], String> {
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| "the system gives no random bytes".to_owned())?;
+    Ok(bytes)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn hash(secret: &str) -> Hash {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+/// Reads lower-case hexadecimal digits.
+fn unhex(text: &str) -> Option<Hash> {
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if text.len() != 64 || !text.bytes().all(is_hex) {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    for (place, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * place..2 * place + 2], 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// ID and secret of what looks like a token.
+fn split(token: &str) -> Option<(&str, &str)> {
+    token.strip_prefix(PREFIX)?.split_once('_')
+}
+
+#[cfg(test)]
+mod tests;
