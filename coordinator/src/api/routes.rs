@@ -18,7 +18,7 @@ use super::{Sources, held_tokens, metrics, overview, participants, partitions, r
 pub(super) enum Weight {
     /// Next to nothing, and probes must get through whatever else is asked.
     Probe,
-    /// Little: it looks at memory.
+    /// Little: it looks at memory, or at a row of the store a partition.
     Light,
     /// It reads the store: on a thread that others do not wait for.
     Store,
@@ -47,15 +47,15 @@ impl Route {
 pub(super) fn all() -> Vec<Route> {
     let get_of = |path, may, weight, handler| Route { method: Method::GET, path, may, weight, handler };
     vec![
-        get_of("/healthz",          May::Reach,      Weight::Probe, get(|| async { "ok\n" })),
-        get_of("/readyz",           May::Reach,      Weight::Probe, get(readiness)),
-        get_of("/metrics",          May::Measure,    Weight::Store, get(metrics)),
-        get_of("/api/partitions",   May::See,        Weight::Light, get(partitions)),
-        get_of("/api/v1/overview",     May::See,        Weight::Store, get(overview)),
-        get_of("/api/v1/participants", May::See,     Weight::Store, get(participants)),
-        get_of("/api/sagas",        May::See,        Weight::Store, get(sagas)),
-        get_of("/api/sagas/{*id}",  May::See,        Weight::Store, get(saga)),
-        get_of("/api/tokens",       May::Administer, Weight::Light, get(held_tokens)),
+        get_of("/healthz",               May::Reach,      Weight::Probe, get(|| async { "ok\n" })),
+        get_of("/readyz",                May::Reach,      Weight::Probe, get(readiness)),
+        get_of("/metrics",               May::Measure,    Weight::Light, get(metrics)),
+        get_of("/api/partitions",        May::See,        Weight::Light, get(partitions)),
+        get_of("/api/v1/overview",       May::See,        Weight::Store, get(overview)),
+        get_of("/api/v1/participants",   May::See,        Weight::Store, get(participants)),
+        get_of("/api/sagas",             May::See,        Weight::Store, get(sagas)),
+        get_of("/api/sagas/{*id}",       May::See,        Weight::Store, get(saga)),
+        get_of("/api/tokens",            May::Administer, Weight::Light, get(held_tokens)),
     ]
 }
 

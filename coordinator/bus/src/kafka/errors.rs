@@ -80,11 +80,12 @@ pub(super) fn bus_error(error: &KafkaError) -> BusError {
     if unreachable { BusError::Unreachable(told(error)) } else { BusError::Refused(told(error)) }
 }
 
-/// An error for people: of a setting that is not taken its name, which librdkafka's words have, and never its value, which rdkafka adds:
-/// it may be a password, also where its name is misspelt.
+/// An error for people: of a setting that is not taken its name, and never its value, which rdkafka adds to librdkafka's words: it may be
+/// a password, also where its name is misspelt.
 pub(super) fn told(error: &KafkaError) -> String {
     match error {
-        KafkaError::ClientConfig(_, why, ..) => why.clone(),
+        KafkaError::ClientConfig(_, why, key, value) if value.is_empty() => format!("{key}: {why}"),
+        KafkaError::ClientConfig(_, why, key, value) => format!("{key}: {}", why.replace(value, "***")),
         other => other.to_string(),
     }
 }
