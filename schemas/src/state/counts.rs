@@ -31,6 +31,7 @@ symbols! {
 
 record! {
     /// The counts of a partition at the offset of its checkpoint.
+    #[derive(Default)]
     pub struct Counts {
         /// That offset: counts of another one are not those of the rows beside them.
         pub journal_offset: i64,
@@ -160,21 +161,6 @@ impl Counts {
     /// Reads a row.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         versioned(bytes, "row of counts of an unknown version")
-    }
-}
-
-impl Default for Counts {
-    fn default() -> Self {
-        Counts {
-            journal_offset: 0,
-            since: 0,
-            horizon: 0,
-            started: 0,
-            completed: 0,
-            compensated: 0,
-            versions: Vec::new(),
-            participants: Vec::new(),
-        }
     }
 }
 
