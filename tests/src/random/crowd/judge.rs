@@ -166,15 +166,17 @@ impl Judged {
         Some(faults)
     }
 
-    /// The store has the rows that the journal makes, and no other of theirs.
+    /// The store has the rows that the journal makes, and no other of theirs; the turns that they name, whoever makes all rows of the
+    /// journal anew holds against it.
     fn stored(&self, rows: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
         let place = |row: &Saga| {
             let partition = partition_of(parse_saga_id(&row.id).1.as_bytes(), PARTITIONS);
-            (format!("{partition}/Saga/{}", row.id), row.encode())
+            (format!("{partition}/Saga/{}", row.id), (row.id.clone(), row.encode_state()))
         };
-        let made: BTreeMap<String, Vec<u8>> = self.seen.stories.rows().map(|row| place(row)).collect();
+        let made: BTreeMap<String, (Arc<str>, Vec<u8>)> = self.seen.stories.rows().map(|row| place(row)).collect();
+        let state_of = |key: &String, id| Saga::decode(id, rows.get(key)?).ok().map(|saga| saga.encode_state());
         let is_theirs = |key: &&String| key.splitn(3, '/').nth(2).is_some_and(|id| self.seen.definitions.of(id).is_some());
-        let differ = made.iter().filter(|(key, row)| rows.get(*key) != Some(row));
+        let differ = made.iter().filter(|(key, (id, state))| state_of(key, id).as_ref() != Some(state));
         let differ = differ.map(|(key, _)| format!("the store has another row of {key} than its journal makes"));
         let strange = rows.keys().filter(is_theirs).filter(|key| !made.contains_key(*key));
         differ.chain(strange.map(|key| format!("the store has {key}, and the journal makes no such row"))).collect()
