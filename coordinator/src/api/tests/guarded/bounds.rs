@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::*;
 
-const SHORT: Duration = Duration::from_millis(200);
+const SHORT: Duration = Duration::from_secs(1);
 
 fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
     let mut limits = Limits::USUAL;
