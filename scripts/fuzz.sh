@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 say() { echo "fuzz: $*"; }
 
-all=(event reply journal state snapshot definition control kafka)
+all=(event reply journal state snapshot definition control kafka store)
 targets=("${all[@]}") seconds=60 if_possible='' keep=''
 while (($# > 0)); do
     case $1 in
