@@ -7,6 +7,7 @@
 //! Nothing here is on the hot path: a turn only adds to plain numbers.
 
 mod counted;
+mod family;
 mod metrics;
 pub mod names;
 mod took;

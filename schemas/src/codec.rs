@@ -106,11 +106,19 @@ impl<'a> Cursor<'a> {
 /// Appends an Avro `long` (or `int`).
 #[inline(always)]
 pub fn put_long(out: &mut Vec<u8>, value: i64) {
-    let mut zigzag = ((value << 1) ^ (value >> 63)) as u64;
+    let zigzag = ((value << 1) ^ (value >> 63)) as u64;
     if zigzag < 0x80 {
         out.push(zigzag as u8);
         return;
     }
+    let (bytes, count) = long_of(value);
+    out.extend_from_slice(&bytes[..count]);
+}
+
+/// A `long` by itself: its bytes, and how many of them there are.
+#[inline]
+pub(crate) fn long_of(value: i64) -> ([u8; 10], usize) {
+    let mut zigzag = ((value << 1) ^ (value >> 63)) as u64;
     let (mut bytes, mut n) = ([0u8; 10], 0);
     while zigzag >= 0x80 {
         bytes[n] = zigzag as u8 | 0x80;
@@ -118,7 +126,7 @@ pub fn put_long(out: &mut Vec<u8>, value: i64) {
         n += 1;
     }
     bytes[n] = zigzag as u8;
-    out.extend_from_slice(&bytes[..=n]);
+    (bytes, n + 1)
 }
 
 /// Appends Avro `bytes`.

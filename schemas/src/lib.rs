@@ -7,6 +7,7 @@
 
 pub mod avro;
 pub mod codec;
+mod hex;
 pub mod journal;
 pub mod json;
 mod macros;

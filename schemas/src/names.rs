@@ -1,5 +1,6 @@
 //! Topic names, headers, ids, and the rule that assigns a key to a partition. The README's tables and `tests/tidy` hold these.
 
+pub use crate::hex::{hex, unhex};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -28,15 +29,6 @@ pub const EVENT_HEADERS: [&str; 5] = [HEADER_TYPE, HEADER_SOURCE, HEADER_ID, HEA
 
 /// How long a participant remembers idempotency keys, unless settings say otherwise: longer than anything waits for an answer.
 pub const REMEMBERS_MS: Millis = 30 * 86_400_000;
-
-/// Bytes as hexadecimal digits: how hashes are written.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing into a string never fails.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
 
 /// Media type of a whole CloudEvent in JSON (structured mode).
 pub const CONTENT_CLOUD_EVENT: &str = "application/cloudevents+json";

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -11,6 +10,8 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+use super::tokens::private;
 
 /// A local coordinator answers at once; one that does not is not there.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -62,11 +63,19 @@ impl fmt::Display for Address {
 impl Address {
     /// Whether what goes there leaves this machine.
     fn is_elsewhere(&self) -> bool {
-        let name = self.host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
-        let name = name.map_or(&*self.host, |(name, _)| name);
-        let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-        !bare.eq_ignore_ascii_case("localhost") && !bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        let name = name_of(&self.host);
+        !name.eq_ignore_ascii_case("localhost") && !name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
+}
+
+/// The name or number of a host, without its port.
+pub(super) fn name_of(host: &str) -> &str {
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if is_port(port) && !name.ends_with(':') => name,
+        _ => host,
+    };
+    name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name)
 }
 
 /// An answer: status code and body.
@@ -98,10 +107,7 @@ impl Means {
     fn token(&self) -> Result<Option<String>, String> {
         let Some(path) = &self.token_file else { return Ok(None) };
         let wrong = |why: &dyn fmt::Display| format!("RINGMASTER_TOKEN_FILE: {}: {why}", path.display());
-        let mode = std::fs::metadata(path).map_err(|error| wrong(&error))?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(wrong(&format_args!("others than its owner can read or write it (mode {mode:04o}): chmod 600")));
-        }
+        private(&std::fs::metadata(path).map_err(|error| wrong(&error))?).map_err(|why| wrong(&why))?;
         let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
         let token = text.trim();
         let is_one = token.starts_with("rm_") && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
@@ -196,6 +202,8 @@ fn explain(error: &ureq::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]

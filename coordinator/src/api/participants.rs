@@ -97,26 +97,27 @@ fn since(waiting: Waiting) -> Option<String> {
 }
 
 impl Participant {
-    fn new(name: &Arc<str>, of: ParticipantTotals, counted_since: Option<String>) -> Participant {
+    fn new(of: &ParticipantTotals, counted_since: Option<String>) -> Participant {
+        let ParticipantTotals { sums, unanswered, parked, stuck } = of;
         Participant {
-            participant: name.to_string(),
+            participant: sums.name.to_string(),
             state: STATES[0].to_owned(),
-            unanswered: of.unanswered.count,
-            unanswered_since: since(of.unanswered),
-            parked: of.parked.count,
-            parked_since: since(of.parked),
-            stuck: of.stuck.count,
-            stuck_since: since(of.stuck),
-            retrying: of.retrying,
-            asked: of.asked,
-            repeated: of.repeated,
-            succeeded: of.succeeded,
-            refused: of.refused,
-            failed: of.failed,
-            timed_out: of.timed_out,
-            dropped: of.dropped,
-            late: of.late,
-            parkings: of.parkings,
+            unanswered: unanswered.count,
+            unanswered_since: since(*unanswered),
+            parked: parked.count,
+            parked_since: since(*parked),
+            stuck: stuck.count,
+            stuck_since: since(*stuck),
+            retrying: sums.retrying,
+            asked: sums.asked,
+            repeated: sums.repeated,
+            succeeded: sums.succeeded,
+            refused: sums.refused,
+            failed: sums.failed,
+            timed_out: sums.timed_out,
+            dropped: sums.dropped,
+            late: sums.late,
+            parkings: sums.parkings,
             counted_since,
             ..Participant::default()
         }
@@ -172,14 +173,14 @@ impl Participants {
     pub(super) fn of(store: &dyn Store, catalog: &Catalog, counted: Counted, partitions: &[i32]) -> Result<Participants, String> {
         let Counted { totals: Totals { since, participants, .. }, as_of, missing } = counted;
         let since = (since > 0).then(|| text(time(Some(since))));
-        let new = |(name, of)| Participant::new(&name, of, since.clone());
-        let mut all: BTreeMap<Arc<str>, ParticipantTotals> =
-            catalog.participants().into_iter().map(|name| (name, ParticipantTotals::default())).collect();
+        let unasked = |name: &Arc<str>| (name.clone(), ParticipantTotals::new(name.clone()));
+        let mut all: BTreeMap<_, _> = catalog.participants().iter().map(unasked).collect();
         all.extend(participants);
-        let mut shown: BTreeMap<Arc<str>, Participant> = all.into_iter().map(|one| (one.0.clone(), new(one))).collect();
+        let new = |of: &ParticipantTotals| Participant::new(of, since.clone());
+        let mut shown: BTreeMap<Arc<str>, Participant> = all.iter().map(|(name, of)| (name.clone(), new(of))).collect();
         for &partition in partitions {
             for (name, breaker) in breakers(store, partition)? {
-                let of = shown.entry(name.clone()).or_insert_with(|| new((name, ParticipantTotals::default())));
+                let of = shown.entry(name.clone()).or_insert_with(|| new(&unasked(&name).1));
                 of.breaks(&breaker);
             }
         }

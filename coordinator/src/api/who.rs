@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, Uri, header};
 
 use super::allowed::{May, Role};
+use super::client::name_of;
 use super::tokens::Tokens;
 use crate::telemetry::names::Denied;
 
@@ -78,13 +79,8 @@ fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
 }
 
 fn is_of_this_machine(host: &str) -> bool {
-    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if is_port(port) && !name.ends_with(':') => name,
-        _ => host,
-    };
-    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
+    let name = name_of(host);
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
 }
 
 #[cfg(test)]

@@ -36,28 +36,10 @@ pub struct VersionTotals {
 }
 
 /// What a participant was asked, and what has become of that.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParticipantTotals {
-    /// First attempts of commands and undos.
-    pub asked: i64,
-    /// Further attempts.
-    pub repeated: i64,
-    /// Attempts that it answered with success.
-    pub succeeded: i64,
-    /// Attempts that it refused.
-    pub refused: i64,
-    /// Attempts that it could not carry out, as it says.
-    pub failed: i64,
-    /// Attempts that it did not answer in time.
-    pub timed_out: i64,
-    /// Attempts of which the end is not waited for any more, or was said by a person.
-    pub dropped: i64,
-    /// Answers that came when their attempt had ended.
-    pub late: i64,
-    /// Times that something was parked for it.
-    pub parkings: i64,
-    /// Commands that are to be repeated.
-    pub retrying: i64,
+    /// What happened, and what is to be repeated; its lists are empty.
+    pub sums: ParticipantCounts,
     /// Attempts that are not answered.
     pub unanswered: Waiting,
     /// Commands that are parked.
@@ -89,17 +71,14 @@ impl Waiting {
 }
 
 impl ParticipantTotals {
+    /// Of one that was asked nothing yet.
+    pub fn new(name: Arc<str>) -> ParticipantTotals {
+        let [unanswered, parked, stuck] = [Waiting::default(); 3];
+        ParticipantTotals { sums: ParticipantCounts::new(name), unanswered, parked, stuck }
+    }
+
     fn add(&mut self, of: &ParticipantCounts) {
-        self.asked += of.asked;
-        self.repeated += of.repeated;
-        self.succeeded += of.succeeded;
-        self.refused += of.refused;
-        self.failed += of.failed;
-        self.timed_out += of.timed_out;
-        self.dropped += of.dropped;
-        self.late += of.late;
-        self.parkings += of.parkings;
-        self.retrying += of.retrying;
+        self.sums.add_sums(of);
         self.unanswered.add(&of.unanswered);
         self.parked.add(&of.parked);
         self.stuck.add(&of.stuck);
@@ -143,7 +122,8 @@ impl Totals {
             version.compensated += of.ended.iter().map(|ended| ended.compensated).sum::<i64>();
         }
         for of in &counts.participants {
-            self.participants.entry(of.name.clone()).or_default().add(of);
+            let name = || ParticipantTotals::new(of.name.clone());
+            self.participants.entry(of.name.clone()).or_insert_with(name).add(of);
         }
     }
 }
@@ -183,7 +163,7 @@ mod tests {
         let sagas = [(Standing::Parked, 6), (Standing::Completed, 8), (Standing::Compensated, 2)];
         assert_eq!(version.sagas(), sagas.into());
         let payment = &totals.participants["payment"];
-        assert_eq!((payment.asked, payment.parkings, payment.parked), (20, 6, Waiting { count: 6, oldest: Some(90) }));
+        assert_eq!((payment.sums.asked, payment.sums.parkings, payment.parked), (20, 6, Waiting { count: 6, oldest: Some(90) }));
         assert_eq!((payment.parked.age_s(100_500), payment.unanswered.age_s(100_500)), (10, 0));
     }
 }

@@ -1,60 +1,58 @@
 //! Gauges by names of definitions and participants: as many as there are, and 0 where there are none any more.
 
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use metrics::{Gauge, Label, Recorder as _};
-use metrics_exporter_prometheus::PrometheusRecorder;
 use ringmaster_schemas::Millis;
 
-use super::metrics::{METADATA, key};
+use super::family::Family;
 use super::names::{Metric, PARTICIPANT_GAUGES, SAGAS};
 use crate::api::Overview;
 use crate::runtime::Totals;
 
-/// So many of a kind have a series of their own; what is more is told as `other`.
-const SERIES_MAX: usize = 200;
-
 /// All that was ever told.
-#[derive(Default)]
-pub(super) struct ByName(Mutex<BTreeMap<(&'static str, Vec<String>), Gauge>>);
+pub(super) struct ByName(Mutex<Levels>);
+
+struct Levels {
+    sagas: Family<f64>,
+    /// In the order of their table.
+    participants: Vec<Family<f64>>,
+}
 
 impl ByName {
+    pub(super) fn new() -> ByName {
+        let participants = PARTICIPANT_GAUGES.iter().map(|(metric, _)| Family::new(metric)).collect();
+        ByName(Mutex::new(Levels { sagas: Family::new(&SAGAS), participants }))
+    }
+
     /// Sets all to what is so now.
-    pub(super) fn set(&self, recorder: &PrometheusRecorder, overview: &Overview, totals: &Totals, now: Millis) {
-        let mut gauges = self.0.lock().expect("no panic while metrics were rendered");
-        let mut levels = Levels::default();
+    pub(super) fn set(&self, overview: &Overview, totals: &Totals, now: Millis) {
+        let mut levels = self.0.lock().expect("no panic while metrics were rendered");
+        let Levels { sagas, participants } = &mut *levels;
+        sagas.reset();
         for of in &overview.definitions {
             let name = of.definition.as_deref().unwrap_or(&of.version);
-            for ((status, reason), sagas) in of.standing() {
-                levels.add(&SAGAS, &[name, status, reason], sagas as f64);
+            for ((status, reason), count) in of.standing() {
+                *sagas.of(&[name, status, reason]) += count as f64;
             }
         }
-        for (name, of) in &totals.participants {
-            PARTICIPANT_GAUGES.iter().for_each(|(metric, level)| levels.add(metric, &[name], level(of, now)));
+        for ((metric, level), family) in PARTICIPANT_GAUGES.iter().zip(participants) {
+            family.reset();
+            for (name, of) in &totals.participants {
+                let (known, level) = (family.of(&[name]), level(of, now));
+                // Of ages the largest counts where several are told as one, of all else the sum.
+                *known = if metric.unit == "seconds" { known.max(level) } else { *known + level };
+            }
         }
-        gauges.values().for_each(|gauge| gauge.set(0.0));
-        for ((name, values), (metric, level)) in levels.0 {
-            let labels = metric.labels.iter().zip(&values).map(|(name, value)| Label::new(*name, value.clone())).collect();
-            let register = || recorder.register_gauge(&key(metric, labels), &METADATA);
-            gauges.entry((name, values)).or_insert_with(register).set(level);
-        }
+    }
+
+    pub(super) fn render(&self, out: &mut String) {
+        let levels = self.0.lock().expect("no panic while metrics were rendered");
+        levels.sagas.render_numbers(out);
+        levels.participants.iter().for_each(|family| family.render_numbers(out));
     }
 }
 
-/// By metric and values of its labels.
-#[derive(Default)]
-struct Levels(BTreeMap<(&'static str, Vec<String>), (&'static Metric, f64)>);
-
-impl Levels {
-    fn add(&mut self, metric: &'static Metric, values: &[&str], level: f64) {
-        let mut place = (metric.name, values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>());
-        let is_full = || self.0.keys().filter(|(name, _)| *name == metric.name).count() >= SERIES_MAX;
-        if !self.0.contains_key(&place) && is_full() {
-            place.1.fill("other".to_owned());
-        }
-        let known = &mut self.0.entry(place).or_insert((metric, 0.0)).1;
-        // Of ages the largest counts, of all else the sum.
-        *known = if metric.unit == "seconds" { known.max(level) } else { *known + level };
-    }
+/// All metrics that are told here.
+pub(super) fn all() -> impl Iterator<Item = &'static Metric> {
+    [&SAGAS].into_iter().chain(PARTICIPANT_GAUGES.iter().map(|(metric, _)| metric))
 }

@@ -10,7 +10,7 @@ use ringmaster_core::definition::Catalog;
 use ringmaster_core::partition::{Counters, Times};
 use ringmaster_schemas::Millis;
 
-use super::counted::ByName;
+use super::counted::{self, ByName};
 use super::names::{self, Denied, Kind, Metric};
 use super::took::{self, Took};
 use crate::api::Overview;
@@ -37,7 +37,8 @@ impl Metrics {
     /// Registers and describes every metric of the table.
     pub fn new(instance: &str) -> Self {
         let recorder = PrometheusBuilder::new().build_recorder();
-        for metric in names::all().filter(|metric| took::ALL.iter().all(|told| told.name != metric.name)) {
+        let is_told = |metric: &Metric| took::ALL.into_iter().chain(counted::all()).any(|told| told.name == metric.name);
+        for metric in names::all().filter(|metric| !is_told(metric)) {
             describe(&recorder, &metric);
         }
         let counters =
@@ -56,7 +57,7 @@ impl Metrics {
             partitions: Mutex::default(),
             standby: Mutex::default(),
             topics: Mutex::default(),
-            by_name: ByName::default(),
+            by_name: ByName::new(),
             took: Took::default(),
             denied,
             memory,
@@ -95,13 +96,14 @@ impl Metrics {
         self.memory.set(resident_bytes() as f64);
         self.cpu.set(cpu_seconds());
         let mut text = self.recorder.handle().render();
+        self.by_name.render(&mut text);
         self.took.render(catalog, &mut text);
         text
     }
 
     /// Takes in how sagas stand and what participants have not done, as of now.
     pub(crate) fn count(&self, overview: &Overview, totals: &Totals, now: Millis) {
-        self.by_name.set(&self.recorder, overview, totals, now);
+        self.by_name.set(overview, totals, now);
     }
 
     fn set_partitions(&self, partitions: &[PartitionStatus]) {
@@ -149,9 +151,9 @@ impl Metrics {
     }
 }
 
-pub(super) const METADATA: Metadata<'static> = Metadata::new("ringmaster", Level::INFO, None);
+const METADATA: Metadata<'static> = Metadata::new("ringmaster", Level::INFO, None);
 
-pub(super) fn key(metric: &Metric, labels: Vec<Label>) -> Key {
+fn key(metric: &Metric, labels: Vec<Label>) -> Key {
     assert!(labels.iter().map(Label::key).eq(metric.labels.iter().copied()), "{} has the labels of its table", metric.name);
     Key::from_parts(metric.name, labels)
 }
@@ -213,7 +215,7 @@ mod tests {
         let trip =
             DefinitionCounts { definition: Some("trip".to_owned()), number: None, version: "ab".to_owned(), sagas, waits: vec![] };
         let parked = Waiting { count: 1, oldest: Some(90) };
-        let hotel = ParticipantTotals { parked, ..ParticipantTotals::default() };
+        let hotel = ParticipantTotals { parked, ..ParticipantTotals::new("hotel".into()) };
         let totals = Totals { participants: [("hotel".into(), hotel)].into(), ..Totals::default() };
         (Overview { definitions: vec![trip], ..Overview::default() }, totals)
     }
@@ -280,25 +282,26 @@ mod tests {
     fn what_is_counted_by_name_is_0_where_there_is_none_any_more() {
         let metrics = Metrics::new("test");
         let (overview, totals) = counted();
-        let text = |overview: &Overview, totals: &Totals| {
+        let text = |metrics: &Metrics, overview: &Overview, totals: &Totals| {
             metrics.count(overview, totals, 100_000);
             metrics.render(&[], &[], &[], &Catalog::default())
         };
         let has = |text: &str, line: &str| assert!(text.lines().any(|found| found == line), "{line}\n{text}");
-        let now = text(&overview, &totals);
+        let now = text(&metrics, &overview, &totals);
         has(&now, r#"ringmaster_sagas{definition="trip",status="parked",reason="nothing"} 1"#);
         has(&now, r#"ringmaster_participant_parked{participant="hotel"} 1"#);
         has(&now, r#"ringmaster_participant_oldest_parked_seconds{participant="hotel"} 10"#);
-        let later = text(&Overview::default(), &Totals::default());
+        let later = text(&metrics, &Overview::default(), &Totals::default());
         has(&later, r#"ringmaster_sagas{definition="trip",status="parked",reason="nothing"} 0"#);
         has(&later, r#"ringmaster_participant_oldest_parked_seconds{participant="hotel"} 0"#);
         // What there is too much of is told together; of ages the oldest.
         let of = |number: i64| {
             let parked = Waiting { count: 1, oldest: Some(100 - number) };
-            (format!("p{number:03}").into(), ParticipantTotals { parked, ..ParticipantTotals::default() })
+            let name: Arc<str> = format!("p{number:03}").into();
+            (name.clone(), ParticipantTotals { parked, ..ParticipantTotals::new(name) })
         };
         let many = Totals { participants: (0..250).map(of).collect(), ..Totals::default() };
-        let many = text(&Overview::default(), &many);
+        let many = text(&Metrics::new("test"), &Overview::default(), &many);
         has(&many, r#"ringmaster_participant_parked{participant="other"} 50"#);
         has(&many, r#"ringmaster_participant_oldest_parked_seconds{participant="other"} 249"#);
     }

@@ -344,13 +344,11 @@ pub fn all() -> impl Iterator<Item = Metric> {
     let counters = COUNTERS.into_iter().map(|(metric, _)| metric);
     let gauges = PARTITION_GAUGES.into_iter().map(|(metric, _)| metric);
     let topics = TOPIC_GAUGES.into_iter().map(|(metric, _)| metric);
-    let participants = PARTICIPANT_GAUGES.into_iter().map(|(metric, _)| metric);
     counters
         .chain(gauges)
         .chain([STANDBY])
         .chain(topics)
-        .chain([SAGAS])
-        .chain(participants)
+        .chain(super::counted::all().copied())
         .chain(super::took::ALL.into_iter().copied())
         .chain([DENIED, INFO, STARTED, MEMORY, CPU])
 }

@@ -1,84 +1,16 @@
-//! How long things took: histograms, and what participants were asked, by names; in Prometheus's text format.
+//! How long things took: histograms, and what participants were asked, by names.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Mutex;
 
 use ringmaster_core::definition::Catalog;
-use ringmaster_core::partition::{BOUNDS_MS, End, Histogram, Times};
+use ringmaster_core::partition::{End, Histogram, Times};
 
+use super::family::Family;
 use super::names::{self, Kind, Metric};
-
-/// So many of a kind have a series of their own; what is more is told as `other`.
-const SERIES_MAX: usize = 200;
 
 /// All that took its time since the process started.
 #[derive(Default)]
 pub(super) struct Took(Mutex<Times>);
-
-/// One metric: by the values of its labels.
-struct Family<T> {
-    metric: &'static Metric,
-    series: BTreeMap<Vec<String>, T>,
-}
-
-impl<T: Default> Family<T> {
-    fn new(metric: &'static Metric) -> Self {
-        Family { metric, series: BTreeMap::new() }
-    }
-
-    fn of(&mut self, values: &[&str]) -> &mut T {
-        let mut place: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
-        if self.series.len() >= SERIES_MAX && !self.series.contains_key(&place) {
-            place.fill("other".to_owned());
-        }
-        self.series.entry(place).or_default()
-    }
-
-    fn head(&self, out: &mut String) {
-        let Metric { name, help, kind, .. } = self.metric;
-        let _ = writeln!(out, "\n# HELP {name} {help}\n# TYPE {name} {}", kind.as_str());
-    }
-
-    /// The labels of a series, with one more behind them if there is one.
-    fn labels(&self, values: &[String], more: Option<(&str, &str)>) -> String {
-        let known = self.metric.labels.iter().copied().zip(values.iter().map(String::as_str));
-        let each: Vec<String> = known.chain(more).map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
-        if each.is_empty() { String::new() } else { format!("{{{}}}", each.join(",")) }
-    }
-}
-
-/// A value of a label as the text format has it.
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
-impl Family<Histogram> {
-    fn render(&self, out: &mut String) {
-        self.head(out);
-        let name = self.metric.name;
-        for (values, of) in &self.series {
-            let mut count = 0;
-            for (bound, more) in BOUNDS_MS.iter().zip(&of.counts) {
-                count += more;
-                let le = (f64::from(*bound) / 1_000.0).to_string();
-                let _ = writeln!(out, "{name}_bucket{} {count}", self.labels(values, Some(("le", &le))));
-            }
-            let (all, labels) = (of.count(), self.labels(values, None));
-            let _ = writeln!(out, "{name}_bucket{} {all}", self.labels(values, Some(("le", "+Inf"))));
-            let _ = writeln!(out, "{name}_sum{labels} {}\n{name}_count{labels} {all}", of.sum_ms as f64 / 1_000.0);
-        }
-    }
-}
-
-impl Family<u64> {
-    fn render(&self, out: &mut String) {
-        self.head(out);
-        for (values, count) in &self.series {
-            let _ = writeln!(out, "{}{} {count}", self.metric.name, self.labels(values, None));
-        }
-    }
-}
 
 impl Took {
     pub(super) fn add(&self, times: &Times) {
@@ -122,7 +54,7 @@ fn participants(times: &Times, out: &mut String) {
         *ended.of(&[name, "late"]) += of.late;
     }
     response.render(out);
-    [issued, ended, parkings].iter().for_each(|family| family.render(out));
+    [issued, ended, parkings].iter().for_each(|family| family.render_numbers(out));
 }
 
 /// All metrics that are told here.
@@ -149,6 +81,7 @@ mod tests {
     use ringmaster_core::partition::Asked;
     use ringmaster_schemas::names::Direction;
 
+    use super::super::family::SERIES_MAX;
     use super::*;
 
     fn took(ms: &[u32]) -> Histogram {

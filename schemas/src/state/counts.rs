@@ -185,6 +185,20 @@ impl ParticipantCounts {
         }
     }
 
+    /// Adds what happened elsewhere, and what is to be repeated there; its lists stay as they are.
+    pub fn add_sums(&mut self, other: &ParticipantCounts) {
+        self.asked += other.asked;
+        self.repeated += other.repeated;
+        self.succeeded += other.succeeded;
+        self.refused += other.refused;
+        self.failed += other.failed;
+        self.timed_out += other.timed_out;
+        self.dropped += other.dropped;
+        self.late += other.late;
+        self.parkings += other.parkings;
+        self.retrying += other.retrying;
+    }
+
     /// Attempts that were made.
     pub fn attempts(&self) -> i64 {
         self.asked + self.repeated

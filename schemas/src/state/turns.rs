@@ -7,7 +7,7 @@ use std::fmt;
 use smallvec::SmallVec;
 
 use super::Saga;
-use crate::codec::{Avro, Cursor, Malformed, put_list, put_long};
+use crate::codec::{Avro, Cursor, Malformed, long_of, put_list, put_long};
 use crate::shared::Data;
 
 /// So many of a row's first records are remembered.
@@ -58,6 +58,19 @@ impl Turns {
 
     /// The record at this offset, the newest so far, changed the row.
     pub fn remember(&mut self, offset: i64) {
+        if let Kept::Few { len, bytes } = &mut self.0 {
+            let (held, last) = (usize::from(*len), sum(&bytes[..usize::from(*len)]));
+            if held > 0 && last == offset {
+                return;
+            }
+            // Mostly there is room for one more, and those before it stay as they are.
+            let (step, count) = long_of(offset.wrapping_sub(last));
+            if let Some(room) = bytes.get_mut(held..held + count) {
+                room.copy_from_slice(&step[..count]);
+                *len += count as u8;
+                return;
+            }
+        }
         let mut read = self.read();
         let last = read.last();
         if !read.steps.is_empty() && last == offset {
@@ -74,7 +87,10 @@ impl Turns {
 
     /// The newest: it names the state that the row is in.
     pub fn last(&self) -> Option<i64> {
-        (!self.is_empty()).then(|| self.read().last())
+        (!self.is_empty()).then(|| match &self.0 {
+            Kept::Few { len, bytes } => sum(&bytes[..usize::from(*len)]),
+            Kept::Many(_) => self.read().last(),
+        })
     }
 
     /// The first ones that are remembered, how many behind them are not, and the last ones.
@@ -91,6 +107,19 @@ impl Turns {
 
     /// Appends them, of a row that has some: how many are left out, the first offset, an array of distances.
     fn put(&self, out: &mut Vec<u8>) {
+        if let Kept::Few { len, bytes } = &self.0 {
+            // They are kept as they are written.
+            let bytes = &bytes[..usize::from(*len)];
+            let is_end = |byte: &u8| *byte < 0x80;
+            let (first, others) = bytes.split_at(bytes.iter().position(is_end).map_or(0, |end| end + 1));
+            out.push(0);
+            out.extend_from_slice(first);
+            if !others.is_empty() {
+                put_long(out, others.iter().filter(|byte| is_end(byte)).count() as i64);
+                out.extend_from_slice(others);
+            }
+            return out.push(0);
+        }
         let read = self.read();
         put_long(out, read.left_out);
         if let Some((first, others)) = read.steps.split_first() {
@@ -190,20 +219,24 @@ impl Saga {
 }
 
 /// How many an Avro `long` takes.
-pub(super) fn long_bytes(value: i64) -> usize {
-    let mut bytes = SmallVec::new();
-    put(&mut bytes, value);
-    bytes.len()
+fn long_bytes(value: i64) -> usize {
+    long_of(value).1
 }
 
 /// An Avro `long`.
 fn put(out: &mut SmallVec<[u8; 256]>, value: i64) {
-    let mut zigzag = ((value << 1) ^ (value >> 63)) as u64;
-    while zigzag >= 0x80 {
-        out.push(zigzag as u8 | 0x80);
-        zigzag >>= 7;
+    let (bytes, count) = long_of(value);
+    out.extend_from_slice(&bytes[..count]);
+}
+
+/// What these distances lead to, which are kept one behind the other.
+fn sum(steps: &[u8]) -> i64 {
+    let mut cursor = Cursor::new(steps);
+    let mut sum = 0_i64;
+    while !cursor.rest.is_empty() {
+        sum = sum.wrapping_add(cursor.long().expect("it was written by this"));
     }
-    out.push(zigzag as u8);
+    sum
 }
 
 impl fmt::Debug for Turns {
@@ -250,10 +283,16 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_and_goes_on() {
-        for count in [1, 2, 64, 300] {
+        for count in [1, 2, 3, 5, 9, 64, 300] {
             let mut turns = of((0..count).map(|number| number * number));
             let mut bytes = Vec::new();
             turns.put(&mut bytes);
+            // Few are written as they are kept, many are put together: both as an array is.
+            let (mut plain, all) = (Vec::new(), turns.read());
+            put_long(&mut plain, all.left_out);
+            put_long(&mut plain, all.steps[0]);
+            put_list(&all.steps[1..], &mut plain);
+            assert_eq!(bytes, plain, "{count}");
             let read = Turns::take(&mut Cursor::new(&bytes));
             assert_eq!(read.as_ref(), Ok(&turns));
             let mut read = read.expect("it was looked at");

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringmaster_schemas::journal::TopicId;
+use ringmaster_schemas::names::unhex;
 
 use super::Settings;
 use super::keeping::Keeping;
@@ -128,13 +129,7 @@ fn parse(text: &str) -> Option<(TopicId, i32, TopicSettings)> {
     let ("id", hex) = lines.next()?? else {
         return None;
     };
-    let mut id = TopicId::default();
-    if hex.len() != 2 * id.len() || !hex.is_ascii() {
-        return None;
-    }
-    for (at, byte) in id.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).ok()?;
-    }
+    let id: TopicId = unhex(hex)?;
     let ("partitions", count) = lines.next()?? else {
         return None;
     };

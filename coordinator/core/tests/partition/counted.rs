@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ringmaster_core::partition::recount_standing;
+use ringmaster_schemas::journal::SagaEvent;
 use ringmaster_schemas::state::{Counts, ParticipantCounts, RowKey, Standing, Waits};
 
 use super::line::{ALPHAS, Line, without};
@@ -218,4 +219,51 @@ fn times_are_those_of_this_owner() {
     line.restart(|_| {});
     line.own();
     assert_eq!(line.partition.take_times(), Times::default());
+}
+
+/// A step took as long as all its attempts; an undo is no part of that, and its time does not begin with the step's.
+#[test]
+fn a_step_is_timed_from_its_first_attempt_and_its_undo_by_itself() {
+    use ringmaster_schemas::names::Direction;
+    let mut line = Line::owned();
+    line.start(ALPHAS, "one");
+    line.acknowledge();
+    // Its attempt runs out behind 10 s, and is made again 200 ms later.
+    line.pass(10_050);
+    line.look();
+    line.pass(250);
+    line.look();
+    line.acknowledge();
+    line.pass(700);
+    line.reply("alpha/one", 2, "succeeded", line.clocks.wall);
+    line.acknowledge();
+    let sum = |times: &ringmaster_core::partition::Times, of: Direction| {
+        times.steps.iter().filter(|((.., direction), _)| *direction == of).map(|(_, of)| of.sum_ms).sum::<u64>()
+    };
+    let times = line.partition.take_times();
+    assert_eq!((sum(&times, Direction::Do), sum(&times, Direction::Undo)), (11_000, 0));
+    assert_eq!(times.participants["worker"].response.sum_ms, 700, "an answer answers one attempt");
+
+    let mut line = Line::owned();
+    line.start(ALPHAS, "two");
+    line.acknowledge();
+    for _ in 0..20 {
+        line.pass(10_100);
+        line.look();
+        line.acknowledge();
+    }
+    drop(line.partition.take_times());
+    line.start(ALPHAS, "three");
+    line.acknowledge();
+    for _ in 0..7 {
+        line.pass(10_100);
+        line.look();
+        line.acknowledge();
+    }
+    let is_asked = line.timed_events().iter().any(|(_, event)| matches!(event, SagaEvent::UndoIssued { .. }));
+    assert!(is_asked, "a minute is all that it has");
+    line.pass(40);
+    line.reply_to("alpha/three/task/undo", "succeeded");
+    let times = line.partition.take_times();
+    assert!(sum(&times, Direction::Undo) < 30_000, "not since the step was asked, over a minute before: {times:?}");
 }

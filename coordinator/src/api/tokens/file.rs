@@ -1,15 +1,16 @@
 //! The file of tokens: one table a token, for its owner's eyes only, written whole or not at all.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use ringmaster_schemas::json::time::{parse_timestamp, put_timestamp};
+use ringmaster_schemas::names::{hex, unhex};
 use serde::{Deserialize, Serialize};
 
-use super::{ID_BYTES, Known, PREFIX, Role, SECRET_BYTES, State, hash, hex, random, unhex};
+use super::{ID_BYTES, Known, PREFIX, Role, SECRET_BYTES, State, hash, random};
 
 /// More than anybody needs; a file of tokens is read whole every second.
 const TOKENS_MAX: usize = 1_000;
@@ -109,10 +110,7 @@ impl TokenFile {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             other => other.map_err(|error| named(&error))?,
         };
-        let mode = meta.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(named(&format_args!("others than its owner can read or write it (mode {mode:04o}): chmod 600")));
-        }
+        private(&meta).map_err(|why| named(&why))?;
         if meta.len() > FILE_BYTES_MAX {
             return Err(named(&"it is too large to be a file of tokens"));
         }
@@ -166,6 +164,15 @@ impl TokenFile {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
         Ok(result)
+    }
+}
+
+/// A file that says who somebody is, is for its owner's eyes only. The error says what to do.
+pub(in crate::api) fn private(meta: &Metadata) -> Result<(), String> {
+    let mode = meta.permissions().mode() & 0o777;
+    match mode & 0o077 {
+        0 => Ok(()),
+        _ => Err(format!("others than its owner can read or write it (mode {mode:04o}): chmod 600")),
     }
 }
 

@@ -3,6 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
+use ringmaster_schemas::names::hex;
+
 use super::*;
 
 const NOW: i64 = 1_800_000_000_000;

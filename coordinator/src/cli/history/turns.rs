@@ -3,6 +3,7 @@
 use ringmaster_bus::{Bus, TopicPartition};
 use ringmaster_core::partition::Fence;
 use ringmaster_schemas::journal::ClaimId;
+use ringmaster_schemas::names::unhex;
 use serde_json::Value;
 
 use super::super::asking;
@@ -49,17 +50,10 @@ impl Row {
             left_out: turns["left_out"].as_i64()?,
             last: offsets(&turns["last"])?,
             as_of: shown["as_of_journal_offset"].as_i64()?,
-            term: (term["claim_offset"].as_i64()?, claim_of(term["claim"].as_str()?)?),
+            term: (term["claim_offset"].as_i64()?, unhex(term["claim"].as_str()?)?),
             number: term["number"].as_i64()?,
         })
     }
-}
-
-fn claim_of(hex: &str) -> Option<ClaimId> {
-    let mut claim = ClaimId::default();
-    let bytes = (0..claim.len()).map(|at| u8::from_str_radix(hex.get(2 * at..2 * at + 2)?, 16).ok());
-    claim.iter_mut().zip(bytes).try_for_each(|(to, byte)| byte.map(|byte| *to = byte))?;
-    (hex.len() == 2 * claim.len()).then_some(claim)
 }
 
 /// Reads what the row names, and what follows it; the story, and how it was read. Why it is not the row's, where the journal is another.

@@ -44,7 +44,7 @@ pub const PARTICIPANT_GAUGES: [(Metric, ParticipantLevel); 7] = [
             "commands",
             "Commands that failed or were not answered, and are to be sent again",
         ),
-        |of, _| of.retrying as f64,
+        |of, _| of.sums.retrying as f64,
     ),
     (of_participant("ringmaster_participant_parked", "commands", "Commands that wait until it is asked again"), |of, _| {
         of.parked.count as f64
@@ -92,7 +92,7 @@ pub const SAGA_SECONDS: Metric = histogram(
 /// How long steps took.
 pub const STEP_SECONDS: Metric = histogram(
     "ringmaster_step_duration_seconds",
-    "Steps that have ended, from their first attempt, or since they wait, with all retries and all parking; `direction` undo: their undos",
+    "Steps that have ended, from their first attempt, or since they wait, with all retries and all parking; `direction` undo: their undos, from the last attempt",
     &["definition", "step", "direction"],
 );
 /// How long the journal takes.

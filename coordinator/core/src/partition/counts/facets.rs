@@ -70,7 +70,9 @@ fn second(at: i64) -> u32 {
 
 /// True for the id of a row that is no saga by itself.
 pub(super) fn is_item(id: &str) -> bool {
-    below(id).is_some_and(|below| below.item.is_some())
+    // It ends with a dot and a number: most ids need no longer look.
+    let is_numbered = id.bytes().rev().find(|byte| !byte.is_ascii_digit()) == Some(b'.');
+    is_numbered && below(id).is_some_and(|below| below.item.is_some())
 }
 
 /// A row below it needs a person, or is parked or paused.

@@ -102,6 +102,17 @@ impl OfParticipant {
         OfParticipant { sums: ParticipantCounts::new(name), unanswered, parked, stuck }
     }
 
+    fn ended(&mut self, end: End) -> &mut i64 {
+        let sums = &mut self.sums;
+        match end {
+            End::Succeeded => &mut sums.succeeded,
+            End::Refused => &mut sums.refused,
+            End::Failed => &mut sums.failed,
+            End::TimedOut => &mut sums.timed_out,
+            End::Dropped => &mut sums.dropped,
+        }
+    }
+
     fn fold(&mut self, horizon: i64) {
         [&mut self.unanswered, &mut self.parked, &mut self.stuck].into_iter().for_each(|ages| ages.fold(horizon));
     }
@@ -209,31 +220,17 @@ impl Counts {
     /// What happened.
     pub(super) fn happened(&mut self, tallied: &[Tallied]) {
         for one in tallied {
-            let (number, of): (_, fn(&mut ParticipantCounts) -> &mut i64) = match one {
-                Tallied::Started => {
-                    self.sums.started += 1;
-                    continue;
-                }
-                Tallied::Completed(..) => {
-                    self.sums.completed += 1;
-                    continue;
-                }
-                Tallied::Compensated(..) => {
-                    self.sums.compensated += 1;
-                    continue;
-                }
+            *match *one {
+                Tallied::Started => &mut self.sums.started,
+                Tallied::Completed(..) => &mut self.sums.completed,
+                Tallied::Compensated(..) => &mut self.sums.compensated,
                 Tallied::Step(..) => continue,
-                Tallied::Asked(number) => (number, |sums| &mut sums.asked),
-                Tallied::Repeated(number) => (number, |sums| &mut sums.repeated),
-                Tallied::Ended(number, End::Succeeded, _) => (number, |sums| &mut sums.succeeded),
-                Tallied::Ended(number, End::Refused, _) => (number, |sums| &mut sums.refused),
-                Tallied::Ended(number, End::Failed, _) => (number, |sums| &mut sums.failed),
-                Tallied::Ended(number, End::TimedOut, _) => (number, |sums| &mut sums.timed_out),
-                Tallied::Ended(number, End::Dropped, _) => (number, |sums| &mut sums.dropped),
-                Tallied::Late(number) => (number, |sums| &mut sums.late),
-                Tallied::Parked(number) => (number, |sums| &mut sums.parkings),
-            };
-            *of(&mut self.participant(*number).sums) += 1;
+                Tallied::Asked(number) => &mut self.participant(number).sums.asked,
+                Tallied::Repeated(number) => &mut self.participant(number).sums.repeated,
+                Tallied::Ended(number, end, _) => self.participant(number).ended(end),
+                Tallied::Late(number) => &mut self.participant(number).sums.late,
+                Tallied::Parked(number) => &mut self.participant(number).sums.parkings,
+            } += 1;
         }
     }
 

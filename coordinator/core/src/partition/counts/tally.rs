@@ -122,9 +122,12 @@ impl<'a> Tally<'a> {
     fn step(&mut self, place: Place) {
         let Some(entry) = self.before.and_then(|saga| saga.entry(place)).filter(|entry| entry.open()) else { return };
         let Some(version) = self.version() else { return };
-        let since = entry.order.as_ref().map_or(entry.since, Order::first_time);
-        let ms = took(since, self.at);
-        self.out.push(Tallied::Step(version, ms, entry.node, entry.work == Work::UndoAsked));
+        let is_undo = entry.work == Work::UndoAsked;
+        // A first attempt is as old as what it waits for; and the order of an undo says when the step was asked first.
+        let is_first = entry.attempt == 1 && entry.waits == Waits::Reply;
+        let order = entry.order.as_ref().filter(|_| !is_undo && !is_first);
+        let ms = took(order.map_or(entry.since, Order::first_time), self.at);
+        self.out.push(Tallied::Step(version, ms, entry.node, is_undo));
     }
 
     fn of_attempts(&mut self, event: &SagaEvent) {
