@@ -116,7 +116,7 @@ pub fn put_long(out: &mut Vec<u8>, value: i64) {
 }
 
 /// A `long` by itself: its bytes, and how many of them there are.
-#[inline]
+#[inline(always)]
 pub(crate) fn long_of(value: i64) -> ([u8; 10], usize) {
     let mut zigzag = ((value << 1) ^ (value >> 63)) as u64;
     let (mut bytes, mut n) = ([0u8; 10], 0);

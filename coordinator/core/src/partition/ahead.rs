@@ -157,13 +157,13 @@ impl Ahead {
         self.bytes
     }
 
-    /// Sets what will be true once record `number` is confirmed.
-    pub(super) fn set(&mut self, slot: Slot, id: &str, saga: Arc<Saga>, number: i64) {
+    /// Sets what will be true once record `number` is confirmed; what would have been, if that is ahead, too.
+    pub(super) fn set(&mut self, slot: Slot, id: &str, saga: Arc<Saga>, number: i64) -> Option<Current> {
         let bytes = size_of_row(id, Some(&saga));
         self.bytes += bytes;
-        if let Some(before) = self.rows.insert(slot, Current { saga, record: number, bytes }) {
-            self.bytes -= before.bytes;
-        }
+        let before = self.rows.insert(slot, Current { saga, record: number, bytes });
+        self.bytes -= before.as_ref().map_or(0, |before| before.bytes);
+        before
     }
 
     /// Record `number` is confirmed: what it was the last to change is what counts.

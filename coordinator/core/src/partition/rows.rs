@@ -5,28 +5,22 @@ use std::sync::Arc;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::state::{RowKey, Saga, Status};
 
-use super::ahead::Ahead;
 use super::owner::Owner;
 use super::replica::is_remembered;
-use super::table::{Slot, Table};
+use super::table::Slot;
 
-fn current<'a>(ahead: &'a Ahead, table: &'a Table, slot: Slot) -> Option<&'a Arc<Saga>> {
-    match ahead.rows.get(&slot) {
-        Some(current) => Some(&current.saga),
-        None => table.row(slot).saga.as_ref(),
-    }
-}
-
-/// What a place means now, as [`Owner::remembered`] says it.
-pub(super) fn remembered<'a>(ahead: &'a Ahead, table: &'a Table, slot: Slot) -> Option<&'a Arc<Saga>> {
-    let is_there = |saga: &&Arc<Saga>| saga.status != Status::Swept && is_remembered(saga, ahead.expired);
-    current(ahead, table, slot).filter(is_there)
+/// True if a row is one by now: it has not gone, and is not forgotten.
+pub(super) fn is_there(saga: &Saga, expired: i64) -> bool {
+    saga.status != Status::Swept && is_remembered(saga, expired)
 }
 
 impl Owner {
     /// The row at a place with all turns that were decided; none if it does not exist.
     pub(super) fn current(&self, slot: Slot) -> Option<&Arc<Saga>> {
-        current(&self.ahead, &self.replica.table, slot)
+        match self.ahead.rows.get(&slot) {
+            Some(current) => Some(&current.saga),
+            None => self.replica.table.row(slot).saga.as_ref(),
+        }
     }
 
     /// The saga that a place means now: none if it never was, has not begun, or was forgotten.
@@ -36,7 +30,7 @@ impl Owner {
 
     /// The same, or what came before it.
     pub(super) fn remembered(&self, slot: Slot) -> Option<&Arc<Saga>> {
-        remembered(&self.ahead, &self.replica.table, slot)
+        self.current(slot).filter(|saga| is_there(saga, self.ahead.expired))
     }
 
     /// When something of the row at a place is due.

@@ -15,7 +15,7 @@ use super::ahead::Move;
 use super::counts::tally;
 use super::input::{NOBODY, rejected, unknown};
 use super::owner::Owner;
-use super::rows::remembered;
+use super::rows::is_there;
 use super::table::Slot;
 use super::taken::Taken;
 use super::turns::{Taker, remember};
@@ -120,15 +120,16 @@ impl Owner {
                     let (slot, mut saga) = rows.next().expect("a turn has a row for each change of a saga");
                     remember(&mut saga, offset, Taker::Owner);
                     count(&change.saga, &change.events, is_alone, cx);
-                    let before = remembered(&self.ahead, &self.replica.table, slot).map(|saga| &**saga);
-                    tally((&change.saga, before, at), &change.events, &mut self.replica.counts.names, &mut tallied);
                     let before = effects.len();
                     self.replica.effects_of((&saga.id, &saga.head, Some(&saga)), &change.events, at, &mut effects);
                     self.note_asked(&effects[before..], at, cx);
                     if !self.ahead.breakers.is_empty() {
                         self.drains.note_parked(&saga, &change.events);
                     }
-                    self.set_current(slot, saga, number, cx);
+                    let before = self.set_current(slot, saga, number, cx);
+                    let before = before.as_ref().filter(|saga| is_there(saga, self.ahead.expired));
+                    let names = &mut self.replica.counts.names;
+                    tally((&change.saga, before.map(|saga| &**saga), at), &change.events, names, &mut tallied);
                 }
                 Change::Breaker(change) => self.set_breaker(change, at, cx),
                 Change::ValueReturned(release) => effects.push(self.replica.return_effect(release)),
@@ -157,14 +158,19 @@ impl Owner {
         Ok(())
     }
 
-    fn set_current(&mut self, slot: Slot, saga: Arc<Saga>, number: i64, cx: &Context<'_>) {
-        let touched = self.ahead.rows.get(&slot).is_some_and(|current| current.record == number);
+    /// Makes a row what a turn of the open record leaves; what it was before.
+    fn set_current(&mut self, slot: Slot, saga: Arc<Saga>, number: i64, cx: &Context<'_>) -> Option<Arc<Saga>> {
+        let (row, asks) = (self.replica.table.row(slot), usize::from(saga.asks()));
+        let (before, touched) = match self.ahead.set(slot, &row.id, saga, number) {
+            Some(current) => (Some(current.saga), current.record == number),
+            None => (row.saga.clone(), false),
+        };
         if let (false, Some(open)) = (touched, &mut self.ahead.open) {
             open.touched.push(slot);
         }
-        self.asking = self.asking + usize::from(saga.asks()) - self.asks(slot);
-        self.ahead.set(slot, &self.replica.table.row(slot).id, saga, number);
+        self.asking = self.asking + asks - before.as_ref().map_or(0, |saga| usize::from(saga.asks()));
         self.schedule(slot, cx.catalog);
+        before
     }
 
     /// Pushes a turn that fits into any record: a few bytes, one undo's command, or a quarantined record, whose bytes are bounded.
