@@ -170,11 +170,11 @@ fn listen(said: ChildStderr, given: &Mutex<Option<Instant>>) {
 
 /// What the coordinator owns whose HTTP side this is.
 pub(crate) fn owned_at(api: SocketAddr) -> Vec<i32> {
-    let Ok(answer) = api::client::get(api, "/api/partitions") else { return Vec::new() };
+    let Ok(answer) = api::client::get(api, "/api/v1/partitions") else { return Vec::new() };
     owned_of(&serde_json::from_str(&answer.body).unwrap_or_default())
 }
 
-/// Of what `/api/partitions` says.
+/// Of what `/api/v1/partitions` says.
 fn owned_of(body: &Value) -> Vec<i32> {
     let rows = body["partitions"].as_array().into_iter().flatten();
     rows.filter(|row| row["phase"] == "owning").filter_map(|row| i32::try_from(row["partition"].as_i64()?).ok()).collect()

@@ -4,13 +4,17 @@
 //! workers report -> Status, store -> read here, on a thread of its own; nothing here can touch a saga
 //! ```
 //!
-//! What operators do comes as records of the control topic; this side only reads.
+//! What operators do is sent to the control topic, and the partitions decide about it; this side only reads.
 
+mod acts;
 pub mod allowed;
 pub mod client;
 mod connections;
 mod denials;
+mod everyone;
+mod filter;
 mod gate;
+mod list;
 mod overview;
 mod participants;
 mod peers;
@@ -18,7 +22,6 @@ pub mod problem;
 mod routes;
 mod saga;
 mod sagas;
-mod search;
 mod server;
 mod tls;
 pub mod tokens;
@@ -28,16 +31,20 @@ mod why;
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::State;
-use axum::http::{StatusCode, Uri, header};
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use ringmaster_bus::kafka::MemberFound;
+use axum::{Extension, Json};
 use ringmaster_store::Store;
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::runtime::{NOT_CLAIMED, Newest, PartitionStatus, Status, wall};
 use crate::telemetry::Metrics;
+pub use acts::{Act, ActAnswer, ActBody, ActEnd, ActPlace, BusHand, Hand, Remembered};
+use everyone::{Others, Request, Scope, ask_others};
+pub use list::{Explain, SagaLine, SagaPage, SagaWaits};
 pub(crate) use overview::Counted;
 pub use overview::{AsOf, DefinitionCounts, Happened, Missing, Overview, WaitCounts};
 pub(crate) use participants::badness;
@@ -47,6 +54,7 @@ use problem::Problem;
 pub(crate) use saga::{key_of, partition_of};
 pub use server::{Port, Server, listen, serve};
 use tokens::Tokens;
+use who::Principal;
 
 /// What is shown.
 pub struct Sources {
@@ -64,6 +72,10 @@ pub struct Sources {
     pub peers: Option<Arc<Peers>>,
     /// Who may ask; none where nobody is asked for a token. Serving fills it in.
     pub tokens: Option<Arc<Tokens>>,
+    /// Brings acts to the partitions.
+    pub hand: Option<Arc<dyn Hand>>,
+    /// What acts were answered.
+    pub acts: Remembered,
 }
 
 impl Sources {
@@ -80,29 +92,34 @@ impl Sources {
     fn counted(&self, here: &[i32]) -> Result<Counted, String> {
         overview::counted(&*self.store, &self.status.partitions(), here, wall())
     }
+}
 
-    /// Where the partitions are that are not among these; nothing if all are.
-    async fn elsewhere(&self, here: &[i32]) -> Result<Vec<Value>, String> {
-        let Some(peers) = self.peers.clone().filter(|_| here.len() < self.partitions as usize) else { return Ok(Vec::new()) };
-        let found = tokio::task::spawn_blocking(move || peers.members()).await.map_err(|error| error.to_string())??;
-        let others = found.into_iter().filter(|member| member.partitions.iter().any(|partition| !here.contains(partition)));
-        let shown = |MemberFound { name, address, host, partitions }| json!({ "instance": name, "api": address, "host": host, "partitions": partitions });
-        Ok(others.map(shown).collect())
+/// An answer for all partitions: what is found here, and what the others say of theirs, added up.
+fn for_all<T: Serialize + DeserializeOwned + Send>(
+    sources: &Sources,
+    request: Request<'_>,
+    only: Option<&str>,
+    here: impl FnOnce(&[i32]) -> Result<T, String>,
+    add: impl Fn(&mut T, Others<T>),
+) -> Response {
+    let scope = match Scope::of(sources, only) {
+        Ok(scope) => scope,
+        Err(why) => return Problem::BadRequest.because(why).into_response(),
+    };
+    match here(&scope.here) {
+        Ok(mut found) => {
+            add(&mut found, ask_others(sources, &scope, request));
+            Json(found).into_response()
+        }
+        Err(why) => Problem::Failed.because(why).into_response(),
     }
 }
 
-/// An answer about what is hosted here, and where the rest is.
-async fn here_and_elsewhere(sources: &Sources, here: &[i32], found: Result<Value, String>) -> Response {
-    match (found, sources.elsewhere(here).await) {
-        (Ok(mut found), Ok(elsewhere)) => {
-            if !elsewhere.is_empty() {
-                found["elsewhere"] = elsewhere.into();
-            }
-            Json(found).into_response()
-        }
-        (Err(why), _) => failed(Problem::Failed, why),
-        (_, Err(why)) => failed(Problem::NotNow, format!("who has the other partitions is not known: {why}")),
-    }
+/// Which partitions another instance asks for, of this one alone.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfPartitions {
+    partitions: Option<String>,
 }
 
 async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
@@ -157,33 +174,34 @@ async fn partitions(State(sources): State<Arc<Sources>>) -> Response {
 }
 
 /// How many sagas stand where, and what has happened.
-async fn overview(State(sources): State<Arc<Sources>>) -> Response {
-    let here = sources.hosted();
-    let found = sources.counted(&here).map(|counted| Overview::of(&counted, &sources.knowledge.get().catalog));
-    here_and_elsewhere(&sources, &here, found.map(|found| json!(found))).await
+async fn overview(State(sources): State<Arc<Sources>>, uri: Uri, headers: HeaderMap, Query(of): Query<OfPartitions>) -> Response {
+    let found = |here: &[i32]| Ok(Overview::of(&sources.counted(here)?, &sources.knowledge.get().catalog));
+    let add = |all: &mut Overview, others: Others<Overview>| {
+        others.answers.into_iter().for_each(|other| all.add(other));
+        all.add(Overview { missing: others.missing, ..Overview::default() });
+    };
+    for_all(&sources, Request { uri: &uri, headers: &headers }, of.partitions.as_deref(), found, add)
 }
 
 /// What each participant was asked and has not answered, and whether it is asked now.
-async fn participants(State(sources): State<Arc<Sources>>) -> Response {
-    let here = sources.hosted();
-    let of = |counted| Participants::of(&*sources.store, &sources.knowledge.get().catalog, counted, &here);
-    let found = sources.counted(&here).and_then(of);
-    here_and_elsewhere(&sources, &here, found.map(|found| json!(found))).await
+async fn participants(
+    State(sources): State<Arc<Sources>>,
+    uri: Uri,
+    headers: HeaderMap,
+    Query(of): Query<OfPartitions>,
+) -> Response {
+    let of_these = |here: &[i32]| Participants::of(&*sources.store, &sources.knowledge.get().catalog, sources.counted(here)?, here);
+    let add = |all: &mut Participants, others: Others<Participants>| {
+        others.answers.into_iter().for_each(|other| all.add(other));
+        all.add(Participants { missing: others.missing, ..Participants::default() });
+    };
+    for_all(&sources, Request { uri: &uri, headers: &headers }, of.partitions.as_deref(), of_these, add)
 }
 
-/// Sagas that live: `?stuck=true&definition=NAME&limit=COUNT`, or `?parked=true&participant=NAME`; those that are found by values:
-/// `?definition=NAME&search=NAME=VALUE`.
-async fn sagas(State(sources): State<Arc<Sources>>, uri: Uri) -> Response {
-    let question = match sagas::Question::parse(uri.query().unwrap_or_default()) {
-        Ok(question) => question,
-        Err(why) => return failed(Problem::BadRequest, why),
-    };
-    if let Some(why) = question.names_nothing(&sources.knowledge.get().catalog) {
-        return failed(Problem::NotFound, why);
-    }
-    let here = sources.hosted();
-    let found = sagas::list(&*sources.store, &sources.knowledge.get().catalog, &here, &question);
-    here_and_elsewhere(&sources, &here, found).await
+/// Who asks, and what they may.
+async fn me(Extension(principal): Extension<Principal>) -> Response {
+    let roles: Vec<String> = principal.roles.iter().map(ToString::to_string).collect();
+    Json(json!({ "name": principal.name, "roles": roles })).into_response()
 }
 
 /// Which tokens there are, and when each was last used here: of secrets nothing is known.
@@ -195,50 +213,6 @@ async fn held_tokens(State(sources): State<Arc<Sources>>) -> Response {
         shown
     };
     Json(json!({ "tokens": tokens.iter().map(shown).collect::<Vec<_>>() })).into_response()
-}
-
-fn failed(problem: Problem, why: String) -> Response {
-    problem.because(why).into_response()
-}
-
-/// A saga by its id. Read from the raw path: ids hold percent-encoded keys, which must not be decoded twice.
-async fn saga(State(sources): State<Arc<Sources>>, uri: Uri) -> Response {
-    let id = uri.path().strip_prefix("/api/sagas/").expect("the route begins so");
-    let Some(partition) = saga::partition_of(id, sources.partitions) else {
-        return failed(Problem::BadRequest, format!("'{id}' is not a saga id such as order-fulfilment/ord-17"));
-    };
-    let here = sources.hosted();
-    if !here.contains(&partition) {
-        return misdirected(&sources, &here, (id, partition)).await;
-    }
-    match saga::look_up(&*sources.store, &sources.knowledge.get(), partition, id) {
-        Ok(Some(found)) => Json(found).into_response(),
-        Ok(None) => match (sources.status.partitions().iter().find(|status| status.partition == partition))
-            .map_or(Some(NOT_CLAIMED), PartitionStatus::missing_to_own)
-        {
-            Some(missing) if sources.status.share().is_some() => {
-                let why = format!("whether there is {id} is not known yet; of its partition {partition}: {missing}");
-                failed(Problem::NotNow, why)
-            }
-            _ => failed(Problem::NotFound, saga::not_found(id)),
-        },
-        Err(why) => failed(Problem::Failed, why),
-    }
-}
-
-/// A saga of a partition that another instance has: which one, and where its API is.
-async fn misdirected(sources: &Sources, here: &[i32], (id, partition): (&str, i32)) -> Response {
-    let elsewhere = match sources.elsewhere(here).await {
-        Ok(elsewhere) => elsewhere,
-        Err(why) => return failed(Problem::NotNow, format!("who has partition {partition} is not known: {why}")),
-    };
-    let has = |member: &&Value| member["partitions"].as_array().into_iter().flatten().any(|one| *one == partition);
-    let Some(owner) = elsewhere.iter().find(has) else {
-        let why = format!("{id} lives in partition {partition}, which is on its way to an instance: ask again in a moment");
-        return failed(Problem::NotNow, why);
-    };
-    let why = format!("{id} lives in partition {partition}, which instance {} has: ask {}", owner["instance"], owner["api"]);
-    Problem::Elsewhere.because(why).with("elsewhere", json!([owner])).into_response()
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ mod arguments;
 mod asking;
 mod backup;
 mod buses;
-mod control;
 mod definitions;
 mod deploy;
 mod entries;
@@ -29,6 +28,7 @@ mod replay;
 mod rivals;
 mod run;
 mod saga;
+mod sagas;
 mod select;
 mod snapshots;
 mod sources;
@@ -170,8 +170,8 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Restore { folder } => backup::restore(&config, folder, out),
         Command::Quarantine(command) => about_quarantine(&config, command, out),
         // They ask a coordinator, and no broker.
-        Command::Saga(SagaCommand::List { filter, limit, json, asked }) => {
-            return saga::list(&config, filter, *limit, asked.api.as_ref(), *json, out);
+        Command::Saga(SagaCommand::List { filter, limit, printed, asked }) => {
+            return sagas::list(&config, (filter, *limit), asked.api.as_ref(), *printed, out);
         }
         Command::Saga(SagaCommand::Show { id, asked }) => return saga::show(&config, id, asked.api.as_ref(), out),
         Command::Saga(SagaCommand::Why { id, json, asked }) => return saga::why(&config, id, asked.api.as_ref(), *json, out),

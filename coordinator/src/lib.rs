@@ -11,6 +11,7 @@ pub mod api;
 pub mod blocking;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod graph;
 pub mod participant;
 pub mod runtime;

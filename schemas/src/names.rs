@@ -171,6 +171,13 @@ pub fn is_value(id: &str) -> bool {
     id.starts_with(VALUE)
 }
 
+/// True for the id of an item of a list: it is no saga by itself.
+pub fn is_item(id: &str) -> bool {
+    // It ends with a dot and a number: most ids need no longer look.
+    let is_numbered = id.bytes().rev().find(|byte| !byte.is_ascii_digit()) == Some(b'.');
+    is_numbered && below(id).is_some_and(|below| below.item.is_some())
+}
+
 /// True for the id of a row below another one: `bulk-order/o-1/lines.3`, `site-provisioning/s-1/router`.
 pub fn is_below(id: &str) -> bool {
     root_end(id) < id.len()

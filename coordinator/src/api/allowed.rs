@@ -37,6 +37,8 @@ pub enum May {
     See,
     /// See bodies of events, commands and results.
     SeeBodies,
+    /// Act in one way or another: which, each act says.
+    Act,
     /// Act on sagas and participants.
     Operate,
     /// Approve or refuse; for which role, the approval says.
@@ -55,6 +57,7 @@ impl Role {
             May::Measure => true,
             May::See => *self != Role::Metrics,
             May::SeeBodies => matches!(self, Role::Reader | Role::Admin),
+            May::Act => self.may(May::Operate) || self.may(May::Approve),
             May::Operate => matches!(self, Role::Operator | Role::Admin),
             May::Approve => matches!(self, Role::Approver(_) | Role::Admin),
             May::Deploy => matches!(self, Role::Deployer | Role::Admin),
@@ -70,7 +73,7 @@ impl May {
             May::Reach | May::Measure => "metrics",
             May::See => "viewer",
             May::SeeBodies => "reader",
-            May::Operate => "operator",
+            May::Act | May::Operate => "operator",
             May::Approve => "approver:ROLE",
             May::Deploy => "deployer",
             May::Administer => "admin",
@@ -121,14 +124,23 @@ mod tests {
     /// Who may what, written out once more: a role that is given more by mistake is seen here.
     #[test]
     fn each_role_may_what_it_is_for() {
-        const ALL: [May; 8] =
-            [May::Reach, May::Measure, May::See, May::SeeBodies, May::Operate, May::Approve, May::Deploy, May::Administer];
+        const ALL: [May; 9] = [
+            May::Reach,
+            May::Measure,
+            May::See,
+            May::SeeBodies,
+            May::Act,
+            May::Operate,
+            May::Approve,
+            May::Deploy,
+            May::Administer,
+        ];
         for (role, may) in [
             ("metrics", &ALL[..2]),
             ("viewer", &ALL[..3]),
             ("reader", &ALL[..4]),
-            ("operator", &[May::Reach, May::Measure, May::See, May::Operate]),
-            ("approver:risk", &[May::Reach, May::Measure, May::See, May::Approve]),
+            ("operator", &[May::Reach, May::Measure, May::See, May::Act, May::Operate]),
+            ("approver:risk", &[May::Reach, May::Measure, May::See, May::Act, May::Approve]),
             ("deployer", &[May::Reach, May::Measure, May::See, May::Deploy]),
             ("admin", &ALL[..]),
         ] {

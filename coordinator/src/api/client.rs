@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use ureq::config::ConfigBuilder;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::typestate::AgentScope;
 
 use super::tokens::private;
 
@@ -139,7 +141,8 @@ pub fn get(address: SocketAddr, path: &str) -> Result<Answer, String> {
 pub struct Caller {
     address: Address,
     agent: ureq::Agent,
-    token: Option<String>,
+    /// What says who asks.
+    authorization: Option<String>,
 }
 
 /// Makes ready to ask. Errors say what is wrong with the means.
@@ -150,14 +153,23 @@ pub fn caller(address: &Address, means: &Means) -> Result<Caller, String> {
             "the token of RINGMASTER_TOKEN_FILE is not sent to {address}: others can read it on its way. Use https://"
         ));
     }
-    let mut config = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .proxy(None)
+    let config = ureq::Agent::config_builder()
         .timeout_connect(Some(PATIENCE))
         .timeout_send_request(Some(PATIENCE))
         .timeout_recv_response(Some(PATIENCE * 3))
         .timeout_global(Some(PATIENCE_FOR_ALL));
+    let authorization = token.map(|token| format!("Bearer {token}"));
+    Ok(Caller { address: address.clone(), agent: agent(config, address, means)?, authorization })
+}
+
+/// Makes ready to ask another instance in the name of who asked this one: it says the same of itself there. It waits no longer than this.
+pub(super) fn forwarder(address: &Address, authorization: Option<String>, patience: Duration) -> Result<Caller, String> {
+    let config = ureq::Agent::config_builder().timeout_global(Some(patience));
+    Ok(Caller { address: address.clone(), agent: agent(config, address, &Means::from_environment())?, authorization })
+}
+
+fn agent(config: ConfigBuilder<AgentScope>, address: &Address, means: &Means) -> Result<ureq::Agent, String> {
+    let mut config = config.http_status_as_error(false).max_redirects(0).proxy(None);
     if address.is_https {
         let tls = TlsConfig::builder()
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -165,18 +177,39 @@ pub fn caller(address: &Address, means: &Means) -> Result<Caller, String> {
             .build();
         config = config.tls_config(tls);
     }
-    Ok(Caller { address: address.clone(), agent: ureq::Agent::new_with_config(config.build()), token })
+    Ok(ureq::Agent::new_with_config(config.build()))
 }
 
 impl Caller {
+    /// Whether it says who asks.
+    pub fn has_token(&self) -> bool {
+        self.authorization.is_some()
+    }
+
     /// Asks for a path. Errors say who did not answer, and how.
     pub fn get(&self, path: &str) -> Result<Answer, String> {
         let mut request = self.agent.get(format!("{}{path}", self.address));
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
         }
+        self.answer(request.call())
+    }
+
+    /// Sends JSON to a path. Errors say who did not answer, and how.
+    pub fn post(&self, path: &str, body: &str, headers: &[(&str, &str)]) -> Result<Answer, String> {
+        let mut request = self.agent.post(format!("{}{path}", self.address)).header("content-type", "application/json");
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.answer(request.send(body))
+    }
+
+    fn answer(&self, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Answer, String> {
         let failed = |error: ureq::Error| format!("the coordinator at {} does not answer: {}", self.address, explain(&error));
-        let mut answer = request.call().map_err(failed)?;
+        let mut answer = answer.map_err(failed)?;
         let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().map_err(failed)?;
         Ok(Answer { code: answer.status().as_u16(), body })
     }

@@ -41,6 +41,8 @@ pub(super) struct Limits {
     pub(super) requests: usize,
     /// Those of them that read the store.
     pub(super) reads: usize,
+    /// Those of them that wait until an act is answered.
+    pub(super) acts: usize,
     /// How long a request waits for a place among them.
     pub(super) place: Duration,
     /// How long answering may take, with the wait for a thread.
@@ -53,6 +55,7 @@ impl Limits {
     pub(super) const USUAL: Limits = Limits {
         requests: 64,
         reads: 2,
+        acts: 8,
         place: Duration::from_secs(1),
         answer: Duration::from_secs(10),
         drain: Duration::from_secs(5),
@@ -65,6 +68,7 @@ pub(super) struct Gate {
     limits: Limits,
     requests: Arc<Semaphore>,
     reads: Arc<Semaphore>,
+    acts: Arc<Semaphore>,
     denials: Denials,
 }
 
@@ -78,8 +82,8 @@ type Place = OwnedSemaphorePermit;
 impl Gate {
     pub(super) fn new(who: Who, limits: Limits, metrics: Arc<Metrics>) -> Gate {
         let semaphore = |places| Arc::new(Semaphore::new(places));
-        let (requests, reads) = (semaphore(limits.requests), semaphore(limits.reads));
-        Gate { who, limits, requests, reads, denials: Denials::new(metrics) }
+        let [requests, reads, acts] = [limits.requests, limits.reads, limits.acts].map(semaphore);
+        Gate { who, limits, requests, reads, acts, denials: Denials::new(metrics) }
     }
 
     pub(super) fn who(&self) -> &Who {
@@ -96,7 +100,7 @@ impl Gate {
         let from = from(request);
         // Probes reach it whatever name they know it by, and are shown nothing that is worth a name.
         if route.may == super::allowed::May::Reach {
-            return Ok(Principal { name: "anyone".to_owned(), roles: Vec::new() });
+            return Ok(Principal { name: "anyone".to_owned(), roles: Vec::new(), is_known: false });
         }
         let asked = self.who.asks(request.headers(), request.uri(), wall());
         let principal = asked.map_err(|denial| (denial, from.clone()))?;
@@ -127,16 +131,18 @@ impl Gate {
         };
         let answering = async {
             match weight {
-                Weight::Store => self.read(request, place, next).await,
+                Weight::Store => self.wait(request, (place, &self.reads), next).await,
+                Weight::Act => self.wait(request, (place, &self.acts), next).await,
                 _ => next.run(request).await,
             }
         };
         timeout(self.limits.answer, answering).await.map_err(|_| late())
     }
 
-    /// Answers on a thread that may wait for the disk. One that is given up still has its place among those that read, until it is done.
-    async fn read(&self, request: Request, place: Place, next: Next) -> Response {
-        let thread = self.reads.clone().acquire_owned().await.expect("it is never closed");
+    /// Answers on a thread that may wait for the disk, or the broker. One that is given up still has its place among those, until it is
+    /// done.
+    async fn wait(&self, request: Request, (place, threads): (Place, &Arc<Semaphore>), next: Next) -> Response {
+        let thread = threads.clone().acquire_owned().await.expect("it is never closed");
         let runtime = Handle::current();
         let answered = spawn_blocking(move || {
             let _held = (place, thread);

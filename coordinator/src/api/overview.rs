@@ -105,6 +105,37 @@ pub(crate) struct Counted {
     pub(super) missing: Vec<Missing>,
 }
 
+/// Partitions that can tell of their sagas, as of when; and why others cannot.
+pub(super) struct Readable {
+    pub(super) partitions: Vec<i32>,
+    pub(super) as_of: Vec<AsOf>,
+    pub(super) missing: Vec<Missing>,
+}
+
+/// Which of these partitions can tell of their sagas, as of when; and why others cannot.
+pub(super) fn readable(store: &dyn Store, known: &[PartitionStatus], here: &[i32], now: Millis) -> Result<Readable, String> {
+    let (mut partitions, mut as_of, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    for &partition in here {
+        let status = known.iter().find(|status| status.partition == partition);
+        if let Some(why) = status.and_then(PartitionStatus::missing_to_own) {
+            missing.push(Missing { partition, why: why.to_owned() });
+            continue;
+        }
+        let checkpoint = store.checkpoint(partition).map_err(|error| error.to_string())?;
+        let (journal_offset, at) = checkpoint.map_or((0, now), |checkpoint| (checkpoint.journal_offset, checkpoint.now));
+        as_of.push(AsOf::of(partition, journal_offset, at, status, now));
+        partitions.push(partition);
+    }
+    Ok(Readable { partitions, as_of, missing })
+}
+
+impl AsOf {
+    fn of(partition: i32, journal_offset: i64, at: Millis, status: Option<&PartitionStatus>, now: Millis) -> AsOf {
+        let is_behind = status.is_some_and(|status| status.journal_offset > journal_offset);
+        AsOf { partition, journal_offset, age_ms: if is_behind { (now - at).max(0) } else { 0 } }
+    }
+}
+
 /// Reads the counts of these partitions. `known`: what workers last said of those that they host.
 pub(super) fn counted(store: &dyn Store, known: &[PartitionStatus], here: &[i32], now: Millis) -> Result<Counted, String> {
     let (mut all, mut as_of, mut missing) = (Vec::new(), Vec::new(), Vec::new());
@@ -122,10 +153,7 @@ pub(super) fn counted(store: &dyn Store, known: &[PartitionStatus], here: &[i32]
             continue;
         };
         let counts = Counts::decode(&row).map_err(|error| format!("counts of partition {partition}: {error}"))?;
-        let journal_offset = counts.journal_offset;
-        let is_behind = status.is_some_and(|status| status.journal_offset > journal_offset);
-        let age_ms = if is_behind { (now - checkpoint.now).max(0) } else { 0 };
-        as_of.push(AsOf { partition, journal_offset, age_ms });
+        as_of.push(AsOf::of(partition, counts.journal_offset, checkpoint.now, status, now));
         all.push(counts);
     }
     Ok(Counted { totals: Totals::of(&all), as_of, missing })

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 /// How a problem is written.
-const CONTENT_TYPE: &str = "application/problem+json";
+pub(super) const CONTENT_TYPE: &str = "application/problem+json";
 /// When to ask again, in seconds, where that may help.
 const RETRY_AFTER: &str = "1";
 
@@ -14,6 +14,10 @@ const RETRY_AFTER: &str = "1";
 pub enum Problem {
     /// The request is not understood.
     BadRequest,
+    /// Its filter is not.
+    BadFilter,
+    /// Its cursor is of another question.
+    BadCursor,
     /// Nobody that is known asks.
     Unauthorized,
     /// Whoever asks may not.
@@ -22,16 +26,20 @@ pub enum Problem {
     NotFound,
     /// It exists, and is not asked for in this way.
     MethodNotAllowed,
+    /// What was asked to be done was not taken.
+    Rejected,
+    /// It has moved on since it was seen.
+    MovedOn,
     /// The body is larger than any that is taken.
     TooBig,
-    /// Another instance has it.
-    Elsewhere,
     /// More is asked than is answered at once.
     TooMany,
     /// It went wrong in here.
     Failed,
     /// It cannot be told now.
     NotNow,
+    /// Another instance has it, which does not answer.
+    Elsewhere,
 }
 
 /// What is said of a problem whatever it is about.
@@ -50,8 +58,22 @@ pub struct Said {
 }
 
 /// Every problem. The table of docs/OPERATING.md is this table.
-pub const PROBLEMS: [Said; 10] = [
+pub const PROBLEMS: [Said; 14] = [
     said(Problem::BadRequest, "bad-request", 400, "The request is not understood", "`detail` says what is wrong with it"),
+    said(
+        Problem::BadFilter,
+        "bad-filter",
+        400,
+        "The filter is not understood",
+        "`errors` has for each mistake `column`, `message` and `hint`",
+    ),
+    said(
+        Problem::BadCursor,
+        "bad-cursor",
+        400,
+        "The cursor is of another question",
+        "a cursor goes on with the filter and order that it came from: begin without one",
+    ),
     said(
         Problem::Unauthorized,
         "unauthorized",
@@ -62,14 +84,21 @@ pub const PROBLEMS: [Said; 10] = [
     said(Problem::Forbidden, "forbidden", 403, "Not allowed", "ask for a token with the role that `detail` names"),
     said(Problem::NotFound, "not-found", 404, "There is no such thing", "`detail` says what there is, if that is known"),
     said(Problem::MethodNotAllowed, "method-not-allowed", 405, "Not by this method", "the header `Allow` says by which"),
-    said(Problem::TooBig, "too-big", 413, "The body is too big", "at most 1 MiB is taken"),
     said(
-        Problem::Elsewhere,
-        "elsewhere",
-        421,
-        "Another instance has it",
-        "`elsewhere` names the instance, and where its API is: ask that one",
+        Problem::Rejected,
+        "rejected",
+        409,
+        "It was not taken",
+        "`reason` and `detail` say why, and `places` where that stands in the journal",
     ),
+    said(
+        Problem::MovedOn,
+        "moved-on",
+        409,
+        "The saga has moved on since it was seen",
+        "look at it again: `if_turn` was its last turn, and is no more",
+    ),
+    said(Problem::TooBig, "too-big", 413, "The body is too big", "at most 1 MiB is taken"),
     said(
         Problem::TooMany,
         "too-many",
@@ -79,6 +108,13 @@ pub const PROBLEMS: [Said; 10] = [
     ),
     said(Problem::Failed, "failed", 500, "It went wrong", "`detail` says what; the log may say more"),
     said(Problem::NotNow, "not-now", 503, "It cannot be told now", "`detail` says why; ask again after `Retry-After` seconds"),
+    said(
+        Problem::Elsewhere,
+        "elsewhere",
+        503,
+        "Another instance has it, and does not answer",
+        "`detail` says which and why; ask again after `Retry-After` seconds",
+    ),
 ];
 
 const fn said(problem: Problem, name: &'static str, status: u16, title: &'static str, help: &'static str) -> Said {
@@ -113,6 +149,12 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
+    /// Its status and detail.
+    #[cfg(test)]
+    pub(super) fn told(self) -> (u16, String) {
+        (self.problem.said().status, self.detail)
+    }
+
     /// With one more member, that programs read.
     pub(super) fn with(mut self, name: &str, value: Value) -> Refusal {
         self.more.insert(name.to_owned(), value);
@@ -132,7 +174,7 @@ impl IntoResponse for Refusal {
             Problem::Unauthorized => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"ringmaster\""));
             }
-            Problem::TooMany | Problem::NotNow => {
+            Problem::TooMany | Problem::NotNow | Problem::Elsewhere => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
             }
             _ => {}
@@ -149,13 +191,11 @@ mod tests {
     fn the_table_has_every_problem_where_it_is_looked_up() {
         for (place, said) in PROBLEMS.iter().enumerate() {
             assert_eq!((said.problem as usize, said.problem.said()), (place, said));
-            assert_eq!(
-                PROBLEMS.iter().filter(|other| other.name == said.name || other.status == said.status).count(),
-                1,
-                "{}",
-                said.name
-            );
-            assert_eq!(Problem::of(StatusCode::from_u16(said.status).expect("a status")), said.problem);
+            assert_eq!(PROBLEMS.iter().filter(|other| other.name == said.name).count(), 1, "{}", said.name);
+            let usual = Problem::of(StatusCode::from_u16(said.status).expect("a status"));
+            let is_special =
+                matches!(said.problem, Problem::BadFilter | Problem::BadCursor | Problem::MovedOn | Problem::Elsewhere);
+            assert_eq!(usual == said.problem, !is_special, "{}", said.name);
         }
         assert_eq!(Problem::of(StatusCode::UNSUPPORTED_MEDIA_TYPE), Problem::BadRequest);
         assert_eq!(Problem::of(StatusCode::BAD_GATEWAY), Problem::Failed);

@@ -6,12 +6,12 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 
 use super::allowed::May;
 use super::gate::{self, Gate};
 use super::problem::Problem;
-use super::{Sources, held_tokens, metrics, overview, participants, partitions, readiness, saga, sagas};
+use super::{Sources, acts, held_tokens, me, metrics, overview, participants, partitions, readiness, sagas};
 
 /// How much answering takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(super) enum Weight {
     Light,
     /// It reads the store: on a thread that others do not wait for.
     Store,
+    /// It waits for the broker, and for what is decided: on another one.
+    Act,
 }
 
 /// A row of the table.
@@ -46,16 +48,20 @@ impl Route {
 #[rustfmt::skip]
 pub(super) fn all() -> Vec<Route> {
     let get_of = |path, may, weight, handler| Route { method: Method::GET, path, may, weight, handler };
+    let post_of = |path, may, weight, handler| Route { method: Method::POST, path, may, weight, handler };
     vec![
         get_of("/healthz",               May::Reach,      Weight::Probe, get(|| async { "ok\n" })),
         get_of("/readyz",                May::Reach,      Weight::Probe, get(readiness)),
         get_of("/metrics",               May::Measure,    Weight::Light, get(metrics)),
-        get_of("/api/partitions",        May::See,        Weight::Light, get(partitions)),
+        post_of("/api/v1/acts",          May::Act,        Weight::Act,   post(acts::act)),
+        get_of("/api/v1/me",             May::See,        Weight::Light, get(me)),
         get_of("/api/v1/overview",       May::See,        Weight::Store, get(overview)),
         get_of("/api/v1/participants",   May::See,        Weight::Store, get(participants)),
-        get_of("/api/sagas",             May::See,        Weight::Store, get(sagas)),
-        get_of("/api/sagas/{*id}",       May::See,        Weight::Store, get(saga)),
-        get_of("/api/tokens",            May::Administer, Weight::Light, get(held_tokens)),
+        get_of("/api/v1/partitions",     May::See,        Weight::Light, get(partitions)),
+        get_of("/api/v1/sagas",          May::See,        Weight::Store, get(sagas::sagas)),
+        get_of("/api/v1/saga",           May::See,        Weight::Store, get(sagas::saga)),
+        get_of("/api/v1/saga/why",       May::See,        Weight::Store, get(sagas::why)),
+        get_of("/api/v1/tokens",         May::Administer, Weight::Light, get(held_tokens)),
     ]
 }
 

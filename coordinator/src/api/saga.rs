@@ -9,7 +9,7 @@ use ringmaster_schemas::state::{Checkpoint, Children, ClaimedValue, Entry, Pause
 use ringmaster_store::Store;
 use serde_json::{Value, json};
 
-use super::{search, why};
+use super::why;
 use crate::runtime::Knowledge;
 
 /// The key of a saga by its id; none if it is not one.
@@ -55,7 +55,7 @@ pub(super) fn look_up(store: &dyn Store, known: &Knowledge, partition: i32, id: 
     if !saga.claims().is_empty() {
         shown["claims"] = saga.claims().iter().map(claimed).collect();
     }
-    if let Some(search) = search::shown(&saga) {
+    if let Some(search) = searched(&saga) {
         shown["search"] = search;
     }
     let (number, _) = why::version(&known.catalog, &saga);
@@ -78,6 +78,13 @@ pub(super) fn look_up(store: &dyn Store, known: &Knowledge, partition: i32, id: 
     shown["as_of_journal_offset"] = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.journal_offset).into();
     shown["as_of_term"] = checkpoint.as_ref().map(term).into();
     Ok(Some(shown))
+}
+
+/// What it is found by.
+fn searched(saga: &Saga) -> Option<Value> {
+    let all: serde_json::Map<String, Value> =
+        saga.head.search().keys().map(|key| (key.name.to_owned(), Value::from(key.value))).collect();
+    (!all.is_empty()).then_some(Value::Object(all))
 }
 
 fn show(saga: &Saga) -> Value {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ringmaster_core::definition::Catalog;
-use ringmaster_core::partition::{Held, StageName};
+use ringmaster_core::partition::StageName;
 use ringmaster_schemas::names;
 use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::state::{Batch, IndexKeys, Large, RowChange, RowKey, index_keys};
@@ -24,10 +24,25 @@ fn started(status: Arc<Status>, store: &SimStore) -> Server {
     serving(status, store, nothing_known())
 }
 
+/// What is shown of a store, where nothing is deployed.
+pub(super) fn sources(store: Arc<dyn Store>) -> Sources {
+    let (metrics, knowledge) = (Arc::new(Metrics::new("test")), Arc::new(Newest::new(Arc::new(nothing_known()))));
+    Sources {
+        metrics,
+        status: Arc::default(),
+        store,
+        knowledge,
+        partitions: PARTITIONS,
+        peers: None,
+        tokens: None,
+        hand: None,
+        acts: Remembered::default(),
+    }
+}
+
 fn serving(status: Arc<Status>, store: &SimStore, knowledge: Knowledge) -> Server {
-    let (metrics, knowledge) = (Arc::new(Metrics::new("test")), Arc::new(Newest::new(Arc::new(knowledge))));
-    let store = Arc::new(store.clone());
-    let sources = Sources { metrics, status, store, knowledge, partitions: PARTITIONS, peers: None, tokens: None };
+    let knowledge = Arc::new(Newest::new(Arc::new(knowledge)));
+    let sources = Sources { status, knowledge, ..sources(Arc::new(store.clone())) };
     serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources, local()).expect("serves")
 }
 
@@ -46,6 +61,28 @@ fn get(server: &Server, path: &str) -> (u16, serde_json::Value) {
     (answer.code, serde_json::from_str(&answer.body).unwrap_or(serde_json::Value::String(answer.body)))
 }
 
+/// What is asked of one saga.
+fn of_saga(what: &str, id: &str) -> String {
+    let mut path = format!("/api/v1/{what}?id=");
+    names::percent_encode(id, &mut path);
+    path
+}
+
+/// A page of what a filter means.
+fn page(server: &Server, filter: &str, more: &str) -> (u16, serde_json::Value) {
+    let mut path = "/api/v1/sagas?filter=".to_owned();
+    names::percent_encode(filter, &mut path);
+    get(server, &format!("{path}{more}"))
+}
+
+/// The ids of it, and whether there are more.
+fn listed(server: &Server, filter: &str, more: &str) -> (Vec<String>, bool) {
+    let (code, body) = page(server, filter, more);
+    assert_eq!(code, 200, "{filter} {more}: {body}");
+    let page: SagaPage = serde_json::from_value(body).expect("what the API says it is");
+    (page.items.into_iter().map(|line| line.saga).collect(), page.next_cursor.is_some())
+}
+
 #[test]
 fn a_process_is_alive_before_it_is_ready() {
     let status: Arc<Status> = Arc::default();
@@ -61,7 +98,7 @@ fn a_process_is_alive_before_it_is_ready() {
     assert_eq!(body["not_ready"][3], json!({ "partition": 3, "missing": "not claimed yet" }));
     let (code, text) = get(&server, "/metrics");
     assert!(code == 200 && text.as_str().expect("text").contains("ringmaster_inputs_total 0"));
-    assert_eq!(get(&server, "/api/partitions"), (200, json!({ "partitions": [], "followed": [] })));
+    assert_eq!(get(&server, "/api/v1/partitions"), (200, json!({ "partitions": [], "followed": [] })));
     assert_eq!(get(&server, "/nothing").0, 404);
 }
 
@@ -76,23 +113,7 @@ fn every_phase_but_owning_says_what_is_missing() {
         StageName::Stopped,
         StageName::Owning,
     ] {
-        let status = PartitionStatus {
-            partition: 0,
-            phase,
-            journal_offset: 0,
-            rows: 0,
-            row_bytes: 0,
-            unreleased: 0,
-            undeliverable: 0,
-            stuck: 0,
-            parked: 0,
-            breakers: 0,
-            in_flight: 0,
-            inputs_to_begin: Vec::new(),
-            held: Held::Nothing,
-            restored: None,
-            snapshot: None,
-        };
+        let status = PartitionStatus { phase, ..PartitionStatus::owned(0) };
         assert_eq!(status.missing().is_none(), phase == StageName::Owning, "{phase:?}");
         let unbegun = PartitionStatus { inputs_to_begin: vec!["orders".to_owned()], ..status };
         assert_eq!(unbegun.missing_to_own().is_none(), phase == StageName::Owning, "{phase:?}: what there is is known");
@@ -145,17 +166,17 @@ fn a_saga_is_found_by_its_id_whatever_its_key() {
     };
     store.write(&Batch { partition, base_offset: -1, checkpoint: checkpoint(17), rows: vec![change] }).expect("applies");
     let server = started(Arc::default(), &store);
-    let (code, body) = get(&server, &format!("/api/sagas/{}", saga.id));
+    let (code, body) = get(&server, &of_saga("saga", &saga.id));
     assert_eq!(code, 200, "{body}");
     assert_eq!((&body["key"], &body["status"], &body["as_of_journal_offset"]), (&json!("a/b c%ü"), &json!("running"), &json!(17)));
     assert_eq!((&body["started_at"], &body["deadline_at"]), (&json!("2026-01-31T00:00:00Z"), &json!(null)));
-    let (code, body) = get(&server, "/api/sagas/order/unknown");
+    let (code, body) = get(&server, &of_saga("saga", "order/unknown"));
     assert!(code == 404 && body["detail"].as_str().expect("why").contains("order/unknown"));
-    assert_eq!(get(&server, "/api/sagas/nonsense").0, 400);
+    assert_eq!(get(&server, "/api/v1/saga?id=nonsense").0, 400);
 }
 
 /// A coordinator that knows one definition, and a store with a saga of it that waits for the answer of `hotel`.
-fn with_a_trip() -> (Knowledge, ringmaster_schemas::state::Saga) {
+pub(super) fn with_a_trip() -> (Knowledge, ringmaster_schemas::state::Saga) {
     use ringmaster_core::definition::{DefinitionRecord, Participant, Settings};
     use ringmaster_schemas::journal::{Encoding, Head, HeadFields, Order, OrderFields};
     use ringmaster_schemas::state::{Entry, Waits, Work};
@@ -235,13 +256,15 @@ fn a_command_that_is_not_delivered_is_why_a_saga_waits() {
         let rows = vec![row, set_apart(of)];
         store.write(&Batch { partition, base_offset: -1, checkpoint: checkpoint(17), rows }).expect("applies");
         let server = serving(Arc::default(), &store, knowledge);
-        let (code, body) = get(&server, "/api/sagas/trip/t-1");
+        let (code, body) = get(&server, "/api/v1/saga?id=trip/t-1");
         assert_eq!((code, &body["why"][0]["reason"], &body["version_number"]), (200, &json!(reason), &json!(1)), "{body}");
-        let (_, found) = get(&server, "/api/sagas?definition=trip&limit=5");
-        assert_eq!((&found["sagas"][0]["step"], &found["more"]), (&json!("room"), &json!(false)), "{found}");
-        assert_eq!(get(&server, "/api/sagas?stuck=true").1["sagas"], json!([]));
-        assert_eq!(get(&server, "/api/sagas?limit=0").1, json!({ "sagas": [], "more": true }));
-        assert_eq!((get(&server, "/api/sagas?stuk=true").0, get(&server, "/api/sagas?definition=trp").0), (400, 404));
+        let (_, found) = page(&server, "definition:trip", "&limit=5");
+        let waits = json!({ "reason": "reply", "step": "room", "undo": false, "on": "hotel", "since": "1970-01-01T00:00:00.010Z",
+            "wakes_at": "1970-01-01T00:00:10.010Z", "held": null });
+        assert_eq!((&found["items"][0]["waits"], &found["next_cursor"]), (&waits, &json!(null)), "{found}");
+        assert_eq!(listed(&server, "status:stuck", ""), (Vec::new(), false));
+        let (code, why) = get(&server, "/api/v1/saga/why?id=trip/t-1");
+        assert_eq!((code, &why["why"], why.get("entries")), (200, &body["why"], None), "{why}");
     }
 }
 
@@ -285,7 +308,7 @@ fn row(key: &str) -> ringmaster_schemas::state::Saga {
     }
 }
 
-fn checkpoint(journal_offset: i64) -> ringmaster_schemas::state::Checkpoint {
+pub(super) fn checkpoint(journal_offset: i64) -> ringmaster_schemas::state::Checkpoint {
     ringmaster_schemas::state::Checkpoint {
         journal: [9; 16],
         journal_offset,
@@ -305,11 +328,8 @@ fn checkpoint(journal_offset: i64) -> ringmaster_schemas::state::Checkpoint {
 fn a_dropped_server_has_let_go_of_the_store_though_a_client_stays() {
     for _ in 0..20 {
         let store: Arc<dyn Store> = Arc::new(SimStore::new());
-        let metrics = Arc::new(Metrics::new("test"));
-        let (status, knowledge) = (Arc::default(), Arc::new(Newest::new(Arc::new(nothing_known()))));
-        let sources =
-            Sources { metrics, status, store: store.clone(), knowledge, partitions: PARTITIONS, peers: None, tokens: None };
-        let server = serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources, local()).expect("serves");
+        let server =
+            serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources(store.clone()), local()).expect("serves");
         let mut client = std::net::TcpStream::connect(server.address()).expect("it listens");
         std::io::Write::write_all(&mut client, b"GET /healthz HTTP/1.1\r\n").expect("half a question");
         drop(server);

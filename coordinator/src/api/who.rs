@@ -17,12 +17,14 @@ pub(crate) struct Principal {
     pub(crate) name: String,
     /// What it is to this coordinator.
     pub(crate) roles: Vec<Role>,
+    /// A token says who it is.
+    pub(crate) is_known: bool,
 }
 
 impl Principal {
     /// Somebody who may everything, since nobody is asked for a token.
     fn with_all(name: &str) -> Principal {
-        Principal { name: name.to_owned(), roles: vec![Role::Admin] }
+        Principal { name: name.to_owned(), roles: vec![Role::Admin], is_known: false }
     }
 
     pub(super) fn may(&self, what: May) -> bool {

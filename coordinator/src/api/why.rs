@@ -6,7 +6,7 @@ use ringmaster_core::definition::{Catalog, Definition};
 use ringmaster_core::saga::{Passed, Why, passed, reason_of, why};
 use ringmaster_schemas::names::{Direction, hex, idempotency_key};
 use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::state::{Breaker, BreakerState, OutboxEffect, RowKey, RowKind, Saga, Waits};
+use ringmaster_schemas::state::{Breaker, BreakerState, Detail, OutboxEffect, RowKey, RowKind, Saga, Waits};
 use ringmaster_schemas::wire;
 use ringmaster_store::Store;
 use serde_json::{Value, json};
@@ -36,6 +36,9 @@ pub(super) fn reasons(
         let mut shown = reason(leaf, stands);
         if let Some(entry) = leaf.place.and_then(|place| saga.entry(place)).filter(|_| leaf.waits == Waits::Children) {
             shown["reason"] = reason_of(definition, entry).into();
+        }
+        if let Some(Detail::Asked { roles, .. }) = leaf.place.and_then(|place| saga.entry(place)).and_then(|entry| entry.detail()) {
+            shown["roles"] = roles.iter().map(|role| &**role).collect();
         }
         if let Some(participant) = leaf.place.and_then(|place| saga.entry(place)).and_then(|entry| entry.parked_for()) {
             let row = store.row(partition, &RowKey::Breaker(participant.clone())).map_err(|error| error.to_string())?;

@@ -8,17 +8,18 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use ringmaster_bus::Bus;
 use ringmaster_core::intake::{ControlAct, ControlOutcome, ControlRecord};
-use ringmaster_schemas::journal::{Change, Opens, SagaEvent, Turn};
+use ringmaster_schemas::journal::Turn;
 use ringmaster_schemas::names::Topics;
 use serde_json::value::RawValue;
 
+use super::asking::{Asked, post};
 use super::buses::{self, Access, on_bus};
-use super::control::{self, Addressed};
 use super::definitions::say;
 use super::exit::{Exit, Failure};
 use super::saga::check_id;
-use crate::api;
-use crate::config::Config;
+use crate::api::{self, Act, ActBody, ActEnd};
+use crate::config::{BusKind, Config};
+use crate::control::{self, Addressed};
 
 /// What stands on the command line.
 #[derive(Debug, Args)]
@@ -45,9 +46,11 @@ pub(super) struct ActArguments {
     /// Do it only if the saga has not moved since it was seen: the journal offset of its last turn, which `saga show` names if_turn.
     #[arg(long, value_name = "OFFSET")]
     if_turn: Option<i64>,
-    /// How many seconds to wait for the answer.
+    /// How many seconds to wait for the answer; over HTTP at most 8.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     timeout: u64,
+    #[command(flatten)]
+    asked: Asked,
 }
 
 /// How a step ended, as a person says it.
@@ -124,11 +127,29 @@ enum OutcomeName {
     Refused,
 }
 
+impl From<ActName> for Act {
+    fn from(name: ActName) -> Act {
+        match name {
+            ActName::Cancel => Act::Cancel,
+            ActName::Retry => Act::Retry,
+            ActName::Skip => Act::Skip,
+            ActName::Resolve => Act::Resolve,
+            ActName::Approve => Act::Approve,
+            ActName::Refuse => Act::Refuse,
+            ActName::Start => Act::Start,
+            ActName::Pause => Act::Pause,
+            ActName::Resume => Act::Resume,
+        }
+    }
+}
+
+/// What is said of an act that nobody has taken.
+const OPEN: &str = "nobody took it within the time: it stays in the control topic, and is taken when a coordinator reads it. Is one running? `ringmaster saga show ID` shows whether it was done";
+
 /// `ringmaster act`
 pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write) -> Result<(), Failure> {
     let usage = |why: String| Failure::new(Exit::Usage, why);
     check_id(&arguments.id)?;
-    control::needs_kafka(config)?;
     if matches!(arguments.act, ActName::Start) != arguments.event.is_some() {
         return Err(usage("start needs --event FILE, the event as JSON; no other act has one".to_owned()));
     }
@@ -140,6 +161,10 @@ pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write
         Some(event) => Some(json_of(event)?),
         None => arguments.ended.value()?,
     };
+    // Where there is an address, or where nobody else reaches the bus, the coordinator itself brings it.
+    if arguments.asked.api.is_some() || config.bus == BusKind::Embedded {
+        return over_http(config, arguments, value, out);
+    }
     let id = format!("{:016x}", fastrand::u64(..));
     let record = ControlRecord {
         id: Some(Cow::Borrowed(&id)),
@@ -161,43 +186,48 @@ pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write
     answer(&arguments.id, turn, out)
 }
 
+/// The same by a coordinator, which says who may.
+fn over_http(config: &Config, arguments: &ActArguments, value: Option<&RawValue>, out: &mut dyn Write) -> Result<(), Failure> {
+    let outcome = |outcome| match outcome {
+        OutcomeName::Succeeded => ActEnd::Succeeded,
+        OutcomeName::Refused => ActEnd::Refused,
+    };
+    let body = ActBody {
+        act: arguments.act.into(),
+        saga: Some(arguments.id.clone()),
+        participant: None,
+        step: arguments.step.clone(),
+        why: arguments.why.clone(),
+        by: Some(arguments.by.clone()),
+        if_turn: arguments.if_turn,
+        outcome: arguments.ended.outcome.map(outcome),
+        code: arguments.ended.code.clone(),
+        value: value.map(ToOwned::to_owned),
+    };
+    let answer = post(config, arguments.asked.api.as_ref(), body)?;
+    match &*answer.outcome {
+        "open" => Err(Failure::new(Exit::Waited, OPEN)),
+        _ => say(out, format_args!("{}", answer.detail)),
+    }
+}
+
 /// Sends the record, and waits in the journal for the turn that takes it; none within this time.
 fn send(bus: &mut impl Bus, topics: &Topics, id: &str, bytes: &[u8], patience: Duration) -> Result<Option<Turn>, Failure> {
     let partition = api::partition_of(id, control::partitions(bus, topics)?).expect("it is an id");
     let key = api::key_of(id).expect("it is an id");
     let record = Addressed { partition, key: key.to_vec(), bytes: bytes.to_vec() };
     let sent = control::send(bus, topics, vec![record])?;
-    Ok(control::wait(bus, topics, &sent, patience)?.remove(&0))
-}
-
-/// What became of an act that was taken.
-pub(super) fn became(id: &str, turn: &Turn) -> String {
-    // Rows around it may be told of it in the same turn.
-    let events = turn.changes.iter().filter_map(|change| match change {
-        Change::Saga(saga) if *saga.saga == *id => Some(&saga.events),
-        _ => None,
-    });
-    let events: Vec<&SagaEvent> = events.flatten().collect();
-    match events.last() {
-        Some(SagaEvent::StopRemembered { .. }) => {
-            "remembered: its pivot is asked; if that is refused the saga is undone, and if it succeeds it is too late".to_owned()
-        }
-        Some(SagaEvent::Stuck { failure, .. } | SagaEvent::Entered { opens: Opens::Stuck { failure }, .. }) => {
-            format!("done, and it is stuck again at {}: {} {}", failure.step, failure.code, failure.message)
-        }
-        _ => "done".to_owned(),
-    }
+    Ok(control::wait(bus, topics, &sent, patience)?.remove(&0).map(|answered| answered.turn))
 }
 
 /// What came of it, in words and as an exit code.
 fn answer(id: &str, turn: Option<Turn>, out: &mut dyn Write) -> Result<(), Failure> {
     let Some(turn) = turn else {
-        let why = "nobody took it within the time: it stays in the control topic, and is taken when a coordinator reads it. Is one running? `ringmaster saga show ID` shows whether it was done";
-        return Err(Failure::new(Exit::Waited, why));
+        return Err(Failure::new(Exit::Waited, OPEN));
     };
     match control::rejection(&turn) {
         Some(rejected) => Err(Failure::new(Exit::Rejected, format_args!("{}: {}", rejected.reason, rejected.detail))),
-        None => say(out, format_args!("{}", became(id, &turn))),
+        None => say(out, format_args!("{}", control::became(id, &turn))),
     }
 }
 

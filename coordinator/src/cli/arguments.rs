@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(super) use super::asking::Asked;
 use super::history::HistoryArguments;
-use super::{act, graph, many, participant, participants, redrive, replay, saga, test, token};
+use super::{act, graph, many, participant, participants, redrive, replay, sagas, test, token};
 
 const SAGA_EXAMPLES: &str = "\
 Examples:
@@ -347,20 +347,21 @@ pub(super) enum QuarantineCommand {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SagaCommand {
-    /// List sagas that have not ended: the longest stuck first, then what is due next, then what is parked or paused.
+    /// List sagas that a filter means; without one those that have not ended, by when they began.
     ///
-    /// Those that are searched are found when they have ended, too, until their rows expire.
+    /// What is stuck or paused comes by since when, what is parked in the order in which it goes out. Sagas that have ended are found until
+    /// their rows expire.
     ///
-    /// Asks the running coordinator, as of its last checkpoint (at most two seconds old).
+    /// Asks the running coordinator, which answers for all instances, as of its last checkpoint (at most two seconds old).
+    #[command(after_help = sagas::EXAMPLES)]
     List {
         #[command(flatten)]
-        filter: saga::FilterArguments,
-        /// At most so many, up to 1000.
+        filter: sagas::FilterArguments,
+        /// At most so many.
         #[arg(long, default_value_t = 50, value_name = "COUNT")]
         limit: usize,
-        /// One JSON object a line.
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        printed: sagas::Printed,
         #[command(flatten)]
         asked: Asked,
     },

@@ -1,12 +1,15 @@
-//! Asking coordinators: the one that is named, and those that it names.
+//! Asking a coordinator: it answers for all instances.
 
+use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::exit::{Exit, Failure};
-use super::saga::text;
-use crate::api::client::{self, Address, Answer, Means};
+use super::text::printable;
+use crate::api::client::{self, Address, Answer, Caller, Means};
+use crate::api::{ActAnswer, ActBody, Missing};
 use crate::config::Config;
 
 /// Which coordinator is asked.
@@ -17,56 +20,60 @@ pub(super) struct Asked {
     pub(super) api: Option<Address>,
 }
 
-/// Asks an instance, and then those that have the partitions that it has not.
-pub(super) fn ask_all(config: &Config, api: Option<&Address>, path: &str) -> Result<Vec<Value>, Failure> {
-    let address = address(config, api)?;
-    let first = ask(config, Some(&address), path)?;
-    let others = first["elsewhere"].as_array().into_iter().flatten();
-    let others: Vec<Address> = others.map(|other| address_of(other, &address)).collect::<Result<_, _>>()?;
-    let mut answers = vec![first];
-    for other in &others {
-        answers.push(ask(config, Some(other), path)?);
-    }
-    Ok(answers)
-}
-
-/// The same, as what the API says it is.
-pub(super) fn ask_typed<T: serde::de::DeserializeOwned>(
-    config: &Config,
-    api: Option<&Address>,
-    path: &str,
-) -> Result<Vec<T>, Failure> {
-    let answers = ask_all(config, api, path)?.into_iter().map(serde_json::from_value);
+/// Asks an instance, which answers for all of them; its answer as what the API says it is.
+pub(super) fn ask_typed<T: DeserializeOwned>(config: &Config, api: Option<&Address>, path: &str) -> Result<T, Failure> {
     let unknown = |error| Failure::new(Exit::Failed, format_args!("another version of Ringmaster answers: {error}"));
-    answers.collect::<Result<_, _>>().map_err(unknown)
+    serde_json::from_value(ask(config, api, path)?).map_err(unknown)
 }
 
-/// Asks an instance; where it names another one that has what is asked for, that one.
+/// The same, as it comes.
 pub(super) fn ask(config: &Config, api: Option<&Address>, path: &str) -> Result<Value, Failure> {
     let address = address(config, api)?;
-    let mut answer = get(&address, path)?;
-    if answer.code == 421 {
-        let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
-        answer = get(&address_of(&body["elsewhere"][0], &address)?, path)?;
-    }
+    let answer = get(&address, path)?;
+    read(&address, &answer)
+}
+
+/// Asks for an act; the answer, which may be that it is open.
+pub(super) fn post(config: &Config, api: Option<&Address>, body: ActBody) -> Result<ActAnswer, Failure> {
+    let address = address(config, api)?;
+    let caller = caller(&address)?;
+    // With a token it is the token that says who acts.
+    let body = if caller.has_token() { ActBody { by: None, ..body } } else { body };
+    let key = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+    let text = serde_json::to_string(&body).expect("texts are always JSON");
+    let answer = caller.post("/api/v1/acts", &text, &[("idempotency-key", &key)]);
+    let answer = answer.map_err(|why| Failure::new(Exit::Unreachable, format_args!("{why}; whether it is done is not known")))?;
+    let unknown = |error| Failure::new(Exit::Failed, format_args!("another version of Ringmaster answers: {error}"));
+    serde_json::from_value(read(&address, &answer)?).map_err(unknown)
+}
+
+/// What an answer says, or which failure it is.
+fn read(address: &Address, answer: &Answer) -> Result<Value, Failure> {
     let body: Value = serde_json::from_str(&answer.body)
         .map_err(|_| Failure::new(Exit::Failed, format_args!("what answers at {address} is not a coordinator")))?;
     let why = || body["detail"].as_str().unwrap_or("no reason given").to_owned();
     match answer.code {
-        200 => Ok(body),
+        200 | 202 => Ok(body),
         400 => Err(Failure::new(Exit::Usage, why())),
         401 => {
             Err(Failure::new(Exit::NotAllowed, format_args!("{address}: {} (RINGMASTER_TOKEN_FILE names a file with one)", why())))
         }
         403 => Err(Failure::new(Exit::NotAllowed, format_args!("{address}: {}", why()))),
         404 => Err(Failure::new(Exit::NotFound, why())),
+        409 => {
+            let reason = body["reason"].as_str().unwrap_or_default();
+            Err(Failure::new(Exit::Rejected, format_args!("{reason}: {}", why())))
+        }
         _ => Err(Failure::new(Exit::Failed, why())),
     }
 }
 
+fn caller(address: &Address) -> Result<Caller, Failure> {
+    client::caller(address, &Means::from_environment()).map_err(|why| Failure::new(Exit::Refused, why))
+}
+
 fn get(address: &Address, path: &str) -> Result<Answer, Failure> {
-    let caller = client::caller(address, &Means::from_environment()).map_err(|why| Failure::new(Exit::Refused, why))?;
-    caller.get(path).map_err(|why| Failure::new(Exit::Unreachable, why))
+    caller(address)?.get(path).map_err(|why| Failure::new(Exit::Unreachable, why))
 }
 
 /// Who is asked: the one that is named, or the one that these settings are for.
@@ -87,12 +94,10 @@ fn address(config: &Config, api: Option<&Address>) -> Result<Address, Failure> {
     Ok(Address { is_https: config.api.tls.is_some(), ..address })
 }
 
-/// Where another instance's API is: all speak TLS, or none does.
-fn address_of(instance: &Value, asked: &Address) -> Result<Address, Failure> {
-    let nowhere = || {
-        let (name, partitions) = (text(&instance["instance"]), &instance["partitions"]);
-        Failure::new(Exit::Unreachable, format_args!("instance {name} has partitions {partitions}, and its API is off"))
-    };
-    let found = instance["api"].as_str().and_then(|api| api.parse::<SocketAddr>().ok()).ok_or_else(nowhere)?;
-    Ok(Address { is_https: asked.is_https, ..found.into() })
+/// Says on standard error which partitions an answer leaves out, and why.
+pub(super) fn say_missing(missing: &[Missing]) {
+    for Missing { partition, why } in missing {
+        // Nobody need listen.
+        let _ = writeln!(std::io::stderr(), "partition {partition} is left out: {}", printable(why.as_bytes()));
+    }
 }

@@ -17,20 +17,20 @@ use ringmaster_core::intake::{ControlAct, ControlOutcome, ControlRecord};
 use ringmaster_schemas::journal::{RejectionReason, Turn};
 use ringmaster_schemas::names::Topics;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
-use super::act::{ActName, EndedArguments, became};
+use super::act::{ActName, EndedArguments};
 use super::arguments::Asked;
 use super::buses::{self, Access, on_bus};
-use super::control::{self, Addressed};
 use super::definitions::say;
 use super::exit::{Exit, Failure};
 use super::hand::{Hand, HandArguments, RateArguments};
 use super::run::stop_signal;
-use super::saga::{FilterArguments, select, step};
-use crate::api;
+use super::sagas::{FilterArguments, select, step};
+use crate::api::{self, SagaLine};
 use crate::config::Config;
+use crate::control::{self, Addressed};
 use crate::runtime;
 
 pub(super) const EXAMPLES: &str = "Examples:\n  \
@@ -39,8 +39,8 @@ pub(super) const EXAMPLES: &str = "Examples:\n  \
     ringmaster act-many resolve --stuck --step charge --outcome refused --code NOT_CHARGED --into uncharged.json\n  \
     ringmaster act-many cancel --search customer=c-7 --definition order-fulfilment --into c-7.json";
 
-/// Sagas that one selection has at most of each instance.
-const SELECTED_MAX: usize = 1_000;
+/// Sagas that one selection has at most.
+const SELECTED_MAX: usize = 50_000;
 /// What a selection says that it is.
 const FORMAT: &str = "ringmaster-selection";
 /// By version 1 sagas were named by their states.
@@ -64,7 +64,7 @@ pub(super) struct ManyArguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "expected"], required_unless_present = "from")]
     into: Option<PathBuf>,
     /// Act on the selection of this file, as it is: no filter stands beside it.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["stuck", "parked", "paused", "participant", "definition", "search", "step", "undo", "outcome", "code", "value"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["filter", "stuck", "parked", "paused", "participant", "definition", "search", "step", "undo", "outcome", "code", "value"])]
     from: Option<PathBuf>,
     #[command(flatten)]
     ended: EndedArguments,
@@ -119,7 +119,7 @@ struct Selected {
 
 /// `ringmaster act-many`
 pub(super) fn act(config: &Config, arguments: &ManyArguments, out: &mut dyn Write) -> Result<(), Failure> {
-    control::needs_kafka(config)?;
+    buses::needs_kafka(config)?;
     if matches!(arguments.act, ActName::Start) {
         let why = "start begins one saga, by an event of its own: `ringmaster act` is for that; what an outage kept from starting, `ringmaster replay input` starts";
         return Err(Failure::new(Exit::Usage, why));
@@ -169,7 +169,7 @@ fn sagas(count: usize) -> String {
 }
 
 fn how(selection: &Selection, file: &Path) -> String {
-    let word = |what: Value| what.as_str().unwrap_or_default().to_owned();
+    let word = |what: serde_json::Value| what.as_str().unwrap_or_default().to_owned();
     let act = word(json!(selection.act));
     let outcome = selection.outcome.map(|outcome| word(json!(outcome)));
     let said: Vec<&str> =
@@ -184,17 +184,18 @@ fn how(selection: &Selection, file: &Path) -> String {
 
 /// Selects, writes down what was selected, and says what it would be.
 fn choose(config: &Config, arguments: &ManyArguments, file: &Path, out: &mut dyn Write) -> Result<(), Failure> {
-    let (found, more) = select(config, &arguments.filter, SELECTED_MAX, arguments.asked.api.as_ref())?;
+    let (found, more) = select(config, &arguments.filter, (SELECTED_MAX, false), arguments.asked.api.as_ref())?;
     // That it was done says of a step something else than of its undo.
     let of_one = arguments.undo || matches!(arguments.act, ActName::Resolve);
-    let is_meant = |row: &&Value| {
-        arguments.step.as_deref().is_none_or(|step| row["step"] == step) && (!of_one || row["undo"] == arguments.undo)
+    let is_meant = |row: &&SagaLine| {
+        let waits = row.waits.as_ref();
+        arguments.step.as_deref().is_none_or(|step| waits.is_some_and(|waits| waits.step.as_deref() == Some(step)))
+            && (!of_one || waits.is_some_and(|waits| waits.undo) == arguments.undo)
     };
-    let meant: Vec<&Value> = found.iter().filter(is_meant).collect();
-    let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
+    let meant: Vec<&SagaLine> = found.iter().filter(is_meant).collect();
     // Nothing could be said of these that tells whether they have moved on.
-    let (meant, unknown): (Vec<&Value>, Vec<&Value>) = meant.into_iter().partition(|row| row["if_turn"].is_i64());
-    let selected = |row: &&Value| Selected { saga: text(row, "saga"), if_turn: row["if_turn"].as_i64().unwrap_or_default() };
+    let (meant, unknown): (Vec<&SagaLine>, Vec<&SagaLine>) = meant.into_iter().partition(|row| row.if_turn.is_some());
+    let selected = |row: &&SagaLine| row.if_turn.map(|if_turn| Selected { saga: row.saga.clone(), if_turn });
     let selection = Selection {
         format: FORMAT.to_owned(),
         version: VERSION,
@@ -205,7 +206,7 @@ fn choose(config: &Config, arguments: &ManyArguments, file: &Path, out: &mut dyn
         outcome: arguments.ended.outcome(),
         code: arguments.ended.code().map(str::to_owned),
         value: arguments.ended.value()?.map(ToOwned::to_owned),
-        sagas: meant.iter().map(selected).collect(),
+        sagas: meant.iter().filter_map(selected).collect(),
     };
     let failed = |error: std::io::Error| Failure::new(Exit::Refused, format_args!("{}: {error}", file.display()));
     let text_of_all = serde_json::to_string_pretty(&selection).expect("it is JSON");
@@ -213,7 +214,8 @@ fn choose(config: &Config, arguments: &ManyArguments, file: &Path, out: &mut dyn
     made.and_then(|mut made| made.write_all(text_of_all.as_bytes())).map_err(failed)?;
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     for row in &meant {
-        let kind = format!("{} at {}: {}", text(row, "definition"), step(row), text(row, "reason"));
+        let waits = row.waits.as_ref().map_or("nothing", |waits| &waits.reason);
+        let kind = format!("{} at {}: {waits}", row.definition, step(row));
         *kinds.entry(kind).or_default() += 1;
     }
     for (kind, count) in kinds {
@@ -277,7 +279,7 @@ fn carry_out(
             let sent = control::send(bus, &topics, acts)?;
             let turns = control::wait(bus, &topics, &sent, arguments.rate.patience())?;
             for (place, one) in some.iter().enumerate() {
-                tell(one, turns.get(&place), &mut counts, as_json, out)?;
+                tell(one, turns.get(&place).map(|answered| &answered.turn), &mut counts, as_json, out)?;
             }
             rest = later;
             arguments.rate.rest(since, some.len(), (selection.sagas.len() - rest.len(), selection.sagas.len()));
@@ -313,7 +315,7 @@ fn tell(one: &Selected, turn: Option<&Turn>, counts: &mut Counts, as_json: bool,
     let (result, words) = match turn.map(|turn| (control::rejection(turn), turn)) {
         None => ("open", "nobody took it within the time".to_owned()),
         Some((Some(rejected), _)) => ("rejected", format!("{}: {}", rejected.reason, rejected.detail)),
-        Some((None, turn)) => ("done", became(&one.saga, turn)),
+        Some((None, turn)) => ("done", control::became(&one.saga, turn)),
     };
     *match result {
         "done" => &mut counts.done,

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::asking::ask_typed;
+use super::asking::{ask_typed, say_missing};
 use super::definitions::say;
 use super::exit::Failure;
 use super::participants;
@@ -18,10 +18,8 @@ const STATUSES: [&str; 8] = ["stuck", "parked", "paused", "held", "running", "co
 
 /// `ringmaster overview`
 pub(super) fn overview(config: &Config, api: Option<&Address>, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut overview = Overview::default();
-    for answer in ask_typed::<Overview>(config, api, "/api/v1/overview")? {
-        overview.add(answer);
-    }
+    let overview: Overview = ask_typed(config, api, "/api/v1/overview")?;
+    say_missing(&overview.missing);
     if as_json {
         return say(out, format_args!("{}", serde_json::to_string(&overview).expect("it is JSON")));
     }
@@ -35,9 +33,6 @@ pub(super) fn overview(config: &Config, api: Option<&Address>, as_json: bool, ou
     }
     if !participants.participants.is_empty() {
         say(out, format_args!("\n{}", participants::table_of(&participants.participants)))?;
-    }
-    for missing in &overview.missing {
-        say(out, format_args!("partition {} is left out: {}", missing.partition, missing.why))?;
     }
     let oldest = overview.as_of.iter().map(|of| of.age_ms).max().unwrap_or(0);
     let next = match () {

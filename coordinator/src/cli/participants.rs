@@ -10,20 +10,19 @@ use clap::{Args, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
 use ringmaster_bus::Bus;
 use ringmaster_core::intake::{ParticipantAct, ParticipantRecord};
-use ringmaster_schemas::journal::Rejected;
 use ringmaster_schemas::names::Topics;
 use serde_json::{Value, json};
 
 use super::arguments::Asked;
-use super::asking::ask_typed;
+use super::asking::{ask_typed, post};
 use super::buses::{self, Access, on_bus};
-use super::control::{self, Addressed, Sent};
 use super::definitions::say;
 use super::exit::{Exit, Failure};
 use super::text::printable;
 use crate::api::client::Address;
-use crate::api::{Participant, Participants, badness};
-use crate::config::Config;
+use crate::api::{Act, ActBody, Participant, Participants, badness};
+use crate::config::{BusKind, Config};
+use crate::control::{self, Addressed, Sent};
 
 /// So many partitions are named; of more it is said how many.
 const NAMED_MAX: usize = 20;
@@ -65,9 +64,11 @@ pub(super) struct PauseArguments {
     /// Who acts.
     #[arg(long, env = "USER", value_name = "NAME")]
     by: String,
-    /// How many seconds to wait until all partitions have done it.
+    /// How many seconds to wait until all partitions have done it; over HTTP at most 8.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     timeout: u64,
+    #[command(flatten)]
+    asked: Asked,
     /// A JSON object: which partitions did it, which did not and why, and of which nothing was heard.
     #[arg(long)]
     json: bool,
@@ -77,14 +78,54 @@ pub(super) struct PauseArguments {
 #[derive(Debug, Default)]
 struct Became {
     done: Vec<i32>,
-    rejected: Vec<(i32, Rejected)>,
+    /// With the reason, for programs and for people.
+    rejected: Vec<(i32, String, String)>,
     /// Nobody took it in time.
     waits: Vec<i32>,
 }
 
 /// `ringmaster participant pause NAME`, and `resume`
 pub(super) fn act(config: &Config, act: ParticipantAct, arguments: &PauseArguments, out: &mut dyn Write) -> Result<(), Failure> {
-    control::needs_kafka(config)?;
+    // Where there is an address, or where nobody else reaches the bus, the coordinator itself brings it.
+    let became = match arguments.asked.api.is_some() || config.bus == BusKind::Embedded {
+        true => over_http(config, act, arguments)?,
+        false => over_kafka(config, act, arguments)?,
+    };
+    if arguments.json {
+        say(out, format_args!("{}", json_of(&arguments.participant, act, &became)))?;
+        // The object has said what was done.
+        return told(&arguments.participant, act, &became).map(|_| ());
+    }
+    say(out, format_args!("{}", told(&arguments.participant, act, &became)?))
+}
+
+/// By a coordinator, which says who may.
+fn over_http(config: &Config, act: ParticipantAct, arguments: &PauseArguments) -> Result<Became, Failure> {
+    let body = ActBody {
+        act: if act == ParticipantAct::Pause { Act::ParticipantPause } else { Act::ParticipantResume },
+        saga: None,
+        participant: Some(arguments.participant.clone()),
+        step: None,
+        why: arguments.why.clone(),
+        by: Some(arguments.by.clone()),
+        if_turn: None,
+        outcome: None,
+        code: None,
+        value: None,
+    };
+    let mut became = Became::default();
+    for place in post(config, arguments.asked.api.as_ref(), body)?.places {
+        match &*place.outcome {
+            "done" => became.done.push(place.partition),
+            "rejected" => became.rejected.push((place.partition, place.reason.unwrap_or_default(), place.detail)),
+            _ => became.waits.push(place.partition),
+        }
+    }
+    Ok(became)
+}
+
+/// By a record of our own.
+fn over_kafka(config: &Config, act: ParticipantAct, arguments: &PauseArguments) -> Result<Became, Failure> {
     let id = format!("{:016x}", fastrand::u64(..));
     let record = ParticipantRecord {
         id: Some(Cow::Borrowed(&id)),
@@ -97,23 +138,18 @@ pub(super) fn act(config: &Config, act: ParticipantAct, arguments: &PauseArgumen
     let topics = Topics::new(&config.prefix);
     let mut any = buses::open(config, Access::Write)?;
     let patience = Duration::from_secs(arguments.timeout);
-    let became = on_bus!(&mut any, bus => {
+    on_bus!(&mut any, bus => {
         let sent = send(bus, &topics, &arguments.participant, &bytes)?;
-        wait(bus, &topics, &sent, patience)?
-    });
-    if arguments.json {
-        say(out, format_args!("{}", json_of(&arguments.participant, act, &became)))?;
-        // The object has said what was done.
-        return told(&arguments.participant, act, &became).map(|_| ());
-    }
-    say(out, format_args!("{}", told(&arguments.participant, act, &became)?))
+        wait(bus, &topics, &sent, patience)
+    })
 }
 
 /// Sends the record to all partitions.
 fn send(bus: &mut impl Bus, topics: &Topics, participant: &str, bytes: &[u8]) -> Result<Sent, Failure> {
     let partitions = control::partitions(bus, topics)?;
     let to = |partition| Addressed { partition, key: participant.as_bytes().to_vec(), bytes: bytes.to_vec() };
-    control::send(bus, topics, (0..partitions).map(to).collect()).map_err(|failure| {
+    control::send(bus, topics, (0..partitions).map(to).collect()).map_err(|error| {
+        let failure = Failure::from(error);
         let hint = "some partitions may have got it all the same: do it again; those say then that it was done already";
         Failure::new(failure.exit, format_args!("{}\n({hint})", failure.message))
     })
@@ -124,10 +160,12 @@ fn wait(bus: &mut impl Bus, topics: &Topics, sent: &Sent, patience: Duration) ->
     let mut became = Became::default();
     let turns = control::wait(bus, topics, sent, patience)?;
     for (place, partition) in sent.partitions().enumerate() {
-        match turns.get(&place).map(control::rejection) {
+        match turns.get(&place).map(|answered| control::rejection(&answered.turn)) {
             None => became.waits.push(partition),
             Some(None) => became.done.push(partition),
-            Some(Some(rejected)) => became.rejected.push((partition, rejected.clone())),
+            Some(Some(rejected)) => {
+                became.rejected.push((partition, rejected.reason.as_str().to_owned(), rejected.detail.to_string()));
+            }
         }
     }
     Ok(became)
@@ -145,11 +183,11 @@ fn told(participant: &str, act: ParticipantAct, became: &Became) -> Result<Strin
         0 => String::new(),
         some => format!("{participant} {is} in {some} of {count} partitions: {then}"),
     };
-    for (partitions, rejected) in by_reason(rejected) {
+    for (partitions, reason, detail) in by_reason(rejected) {
         let is_all = partitions.len() == count;
         let where_ = if is_all { String::new() } else { format!("not in {}: ", named(&partitions)) };
         let line = if words.is_empty() { "" } else { "\n" };
-        write!(words, "{line}{where_}{}: {}", rejected.reason, rejected.detail).expect("writing to a string");
+        write!(words, "{line}{where_}{reason}: {detail}").expect("writing to a string");
     }
     let words = printable_lines(&words);
     if !waits.is_empty() {
@@ -164,13 +202,12 @@ fn told(participant: &str, act: ParticipantAct, became: &Became) -> Result<Strin
 }
 
 /// The partitions that gave the same reason, in their order.
-fn by_reason(rejected: &[(i32, Rejected)]) -> Vec<(Vec<i32>, &Rejected)> {
-    let mut groups: Vec<(Vec<i32>, &Rejected)> = Vec::new();
-    for (partition, rejected) in rejected {
-        let is_same = |group: &&mut (Vec<i32>, &Rejected)| group.1.reason == rejected.reason && group.1.detail == rejected.detail;
-        match groups.iter_mut().find(is_same) {
-            Some((partitions, _)) => partitions.push(*partition),
-            None => groups.push((vec![*partition], rejected)),
+fn by_reason(rejected: &[(i32, String, String)]) -> Vec<(Vec<i32>, &str, &str)> {
+    let mut groups: Vec<(Vec<i32>, &str, &str)> = Vec::new();
+    for (partition, reason, detail) in rejected {
+        match groups.iter_mut().find(|group| (group.1, group.2) == (reason, detail)) {
+            Some((partitions, ..)) => partitions.push(*partition),
+            None => groups.push((vec![*partition], reason, detail)),
         }
     }
     groups
@@ -193,7 +230,8 @@ fn printable_lines(text: &str) -> String {
 }
 
 fn json_of(participant: &str, act: ParticipantAct, became: &Became) -> Value {
-    let rejected = |(partition, rejected): &(i32, Rejected)| json!({ "partition": partition, "reason": rejected.reason.as_str(), "detail": &*rejected.detail });
+    let rejected =
+        |(partition, reason, detail): &(i32, String, String)| json!({ "partition": partition, "reason": reason, "detail": detail });
     json!({
         "participant": participant,
         "act": act,
@@ -204,13 +242,9 @@ fn json_of(participant: &str, act: ParticipantAct, became: &Became) -> Value {
     })
 }
 
-/// What several instances say of their partitions, as one.
+/// What is known of all of them.
 pub(super) fn ask(config: &Config, api: Option<&Address>) -> Result<Participants, Failure> {
-    let mut all = Participants::default();
-    for answer in ask_typed::<Participants>(config, api, "/api/v1/participants")? {
-        all.add(answer);
-    }
-    Ok(all)
+    ask_typed(config, api, "/api/v1/participants")
 }
 
 /// `ringmaster participant list`

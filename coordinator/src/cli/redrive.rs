@@ -13,7 +13,6 @@ use serde_json::json;
 
 use super::again::Inbox;
 use super::buses::{self, Access, on_bus};
-use super::control;
 use super::definitions::say;
 use super::entries::Place;
 use super::exit::Failure;
@@ -74,7 +73,7 @@ pub(super) fn discard(config: &Config, arguments: &DiscardArguments, out: &mut d
 /// `ringmaster quarantine redrive`
 pub(super) fn redrive(config: &Config, arguments: &RedriveArguments, out: &mut dyn Write) -> Result<(), Failure> {
     arguments.select.check()?;
-    control::needs_kafka(config)?;
+    buses::needs_kafka(config)?;
     let (topics, pace) = (Topics::new(&config.prefix), &arguments.pace);
     let access = if arguments.hand.is_meant() { Access::Write } else { Access::Read };
     let mut any = buses::open(config, access)?;

@@ -22,15 +22,14 @@ use serde_json::json;
 
 use super::again::Inbox;
 use super::arguments::Asked;
-use super::asking::ask;
 use super::buses::{self, Access, AnyBus, on_bus};
-use super::control;
 use super::definitions::{require_topics, say};
 use super::entries;
 use super::exit::{Exit, Failure};
 use super::hand::{Hand, HandArguments, PaceArguments, Told, records};
 use super::progress::Progress;
 use super::run::stop_signal;
+use super::saga::saga;
 use super::select::time;
 use super::sources;
 use crate::api::client::Address;
@@ -122,7 +121,7 @@ struct Survey<'a> {
 
 /// `ringmaster replay input`
 pub(super) fn input(config: &Config, arguments: &ReplayArguments, out: &mut dyn Write) -> Result<(), Failure> {
-    control::needs_kafka(config)?;
+    buses::needs_kafka(config)?;
     let ReplayArguments { topic, hand, pace, asked, .. } = arguments;
     let access = if hand.is_meant() { Access::Write } else { Access::Read };
     let mut any = buses::open(config, access)?;
@@ -173,7 +172,7 @@ fn quarantined(any: &mut AnyBus, config: &Config, topic: &str) -> Result<BTreeSe
 
 /// Whether the running coordinator knows a saga that has begun.
 fn is_known(config: &Config, api: Option<&Address>, id: &str) -> Result<bool, Failure> {
-    match ask(config, api, &format!("/api/sagas/{id}")) {
+    match saga(config, id, api) {
         Ok(saga) => Ok(saga["status"] != "expected"),
         Err(failure) if failure.exit == Exit::NotFound => Ok(false),
         Err(failure) => Err(failure),

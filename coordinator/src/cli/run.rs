@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ringmaster_bus::embedded::Log;
 use ringmaster_bus::kafka::{KafkaBus, Member, MemberFound, members};
-use ringmaster_bus::{Alone, Bus, Membership};
+use ringmaster_bus::{Alone, Bus, BusError, Membership};
 use ringmaster_core::definition::Catalog;
 use ringmaster_core::partition::{Counters, Times};
 use ringmaster_schemas::names::Topics;
@@ -43,7 +43,7 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
     let stop = stop_signal()?;
     match config.bus {
         BusKind::Kafka => {
-            let client = |config: &Config| KafkaBus::new(config.kafka_settings()).map_err(Failure::from);
+            let client = |config: &Config| KafkaBus::new(config.kafka_settings());
             let mut first = client(config)?;
             require_topics(&mut first, config)?;
             let member =
@@ -58,7 +58,7 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
                 tracing::info!(topic = name, "made a topic");
             }
             let member = |_| Ok(Box::new(Alone::new(config.partitions)) as Box<dyn Membership>);
-            run_on(config, first, |_| Ok(log.client()), member, &stop)
+            run_on(config, first, move |_| Ok(log.client()), member, &stop)
         }
     }
 }
@@ -97,7 +97,7 @@ fn reporting(metrics: Arc<Metrics>) -> runtime::Report {
 fn run_on<B: Bus + Send + 'static>(
     config: &Config,
     mut first: B,
-    client: impl Fn(&Config) -> Result<B, Failure>,
+    client: impl Fn(&Config) -> Result<B, BusError> + Clone + Send + Sync + 'static,
     member: impl Fn(String) -> Result<Box<dyn Membership>, Failure>,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
@@ -147,7 +147,8 @@ fn run_on<B: Bus + Send + 'static>(
     let newest = Arc::new(Newest::new(knowledge.clone()));
     instance.follow(Follower::new(client(&patient(config))?, following, knowledge, setup), newest.clone());
     let (shown, partitions) = (status.clone(), config.partitions);
-    let sources = api::Sources { metrics, status: shown, store, knowledge: newest, partitions, peers, tokens: None };
+    let (hand, acts) = (Some(hand(config, client.clone())), api::Remembered::default());
+    let sources = api::Sources { metrics, status: shown, store, knowledge: newest, partitions, peers, tokens: None, hand, acts };
     let server = match listener.zip(port).map(|(listener, port)| api::serve(listener, sources, port)).transpose() {
         Ok(server) => server,
         Err(error) => {
@@ -162,6 +163,15 @@ fn run_on<B: Bus + Send + 'static>(
     let stopped = instance.join();
     drop(server);
     finished(stopped)
+}
+
+/// What brings acts that come over HTTP to the partitions.
+fn hand<B: Bus + Send + 'static>(
+    config: &Config,
+    client: impl Fn(&Config) -> Result<B, BusError> + Send + Sync + 'static,
+) -> Arc<dyn api::Hand> {
+    let (topics, config) = (Topics::new(&config.prefix), config.clone());
+    Arc::new(api::BusHand::new(topics, move || client(&config)))
 }
 
 /// How it takes snapshots.
@@ -214,7 +224,8 @@ fn say_missing(setup: &Setup) {
 fn peers(config: &Config) -> Option<Arc<api::Peers>> {
     let (settings, group) = (config.kafka_settings(), config.group());
     let ask = move || members(&settings, &group).map_err(|error| error.to_string());
-    (config.bus == BusKind::Kafka).then(|| Arc::new(api::Peers::new(ask)))
+    let speak_tls = config.api.tls.is_some();
+    (config.bus == BusKind::Kafka).then(|| Arc::new(api::Peers::new(ask).by_tls(speak_tls)))
 }
 
 /// How it keeps warm copies of what others have; none where there are no others.

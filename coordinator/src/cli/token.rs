@@ -114,7 +114,7 @@ pub(super) fn token(config: &Config, command: &TokenCommand, out: &mut dyn Write
         TokenCommand::List { json, api, file } => {
             let all: Vec<Value> = match api {
                 Some(_) => {
-                    let answer = super::asking::ask(config, api.as_ref(), "/api/tokens")?;
+                    let answer = super::asking::ask(config, api.as_ref(), "/api/v1/tokens")?;
                     answer["tokens"].as_array().cloned().unwrap_or_default()
                 }
                 None => file.of(config)?.read().map_err(failed)?.iter().map(|known| known.show(now)).collect(),

@@ -128,6 +128,13 @@ impl Status {
         self.given.lock().expect("no holder panics").clone()
     }
 
+    /// These are hosted and owned, and nothing is known of them but that.
+    #[cfg(test)]
+    pub(crate) fn hosts(&self, partitions: &[i32]) {
+        let own = partitions.iter().map(|&partition| PartitionStatus::owned(partition)).collect();
+        self.partitions.lock().expect("no holder panics").insert(0, own);
+    }
+
     /// A worker reports the topics that it reads.
     pub fn report_topics(&self, worker: usize, topics: Vec<TopicStatus>) {
         self.topics.lock().expect("no holder panics").insert(worker, topics);
@@ -217,6 +224,28 @@ impl PartitionStatus {
             inputs_to_begin: partition.unbegun().map(|input| input.name.to_string()).collect(),
             held: partition.held(),
             restored: partition.restored().map(RestoredStatus::of),
+            snapshot: None,
+        }
+    }
+
+    /// One that is owned, and of which nothing else is known.
+    #[cfg(test)]
+    pub(crate) fn owned(partition: i32) -> PartitionStatus {
+        PartitionStatus {
+            partition,
+            phase: StageName::Owning,
+            journal_offset: 0,
+            rows: 0,
+            row_bytes: 0,
+            unreleased: 0,
+            undeliverable: 0,
+            stuck: 0,
+            parked: 0,
+            breakers: 0,
+            in_flight: 0,
+            inputs_to_begin: Vec::new(),
+            held: Held::Nothing,
+            restored: None,
             snapshot: None,
         }
     }

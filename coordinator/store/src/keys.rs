@@ -8,7 +8,7 @@ use std::ops::Range;
 use ringmaster_schemas::state::{Index, RowKey, RowKind};
 
 /// Version of the whole layout. A store of another version is moved aside and rebuilt from the journal.
-pub(crate) const FORMAT_VERSION: i64 = 3;
+pub(crate) const FORMAT_VERSION: i64 = 4;
 
 /// What a row is: the first two bytes of its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +38,12 @@ pub(crate) enum Kind {
     Search = 0x0029,
     /// `partition` -> counts.
     Counts = 0x002a,
+    /// `partition, time (sign flipped), kind of row, rest of its key` -> nothing: which sagas have not ended, by when they began.
+    Live = 0x002b,
 }
 
 /// The kinds that belong to a partition, and go with it.
-pub(crate) const OF_A_PARTITION: [Kind; 11] = [
+pub(crate) const OF_A_PARTITION: [Kind; 12] = [
     Kind::Checkpoint,
     Kind::Saga,
     Kind::Due,
@@ -53,6 +55,7 @@ pub(crate) const OF_A_PARTITION: [Kind; 11] = [
     Kind::Value,
     Kind::Search,
     Kind::Counts,
+    Kind::Live,
 ];
 
 impl Kind {
@@ -73,12 +76,13 @@ impl Kind {
             Index::Expiry => Kind::Expiry,
             Index::Stuck => Kind::Stuck,
             Index::Parked => Kind::Parked,
+            Index::Live => Kind::Live,
         }
     }
 }
 
 /// Bytes of kind and partition.
-const PREFIX_BYTES: usize = 4;
+pub(crate) const PREFIX_BYTES: usize = 4;
 /// Bytes of kind, partition, and a time or bucket.
 const PLACE_BYTES: usize = 12;
 /// The same, and the kind of row.
@@ -226,6 +230,8 @@ mod tests {
         assert_eq!(key, b"\x00\x24\x00\x03\x80\x00\x00\x00\x00\x00\x00\x05\x00\x20o/1");
         place(&mut key, Index::Parked, 3, 5, &saga);
         assert_eq!(key, b"\x00\x25\x00\x03\x80\x00\x00\x00\x00\x00\x00\x05\x00\x20o/1");
+        place(&mut key, Index::Live, 3, 5, &saga);
+        assert_eq!(key, b"\x00\x2b\x00\x03\x80\x00\x00\x00\x00\x00\x00\x05\x00\x20o/1");
         let breaker = RowKey::Breaker("payment".into());
         row(&mut key, 2, &breaker);
         assert_eq!(key, b"\x00\x26\x00\x02payment");

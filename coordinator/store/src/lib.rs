@@ -17,9 +17,10 @@ mod large;
 pub mod rocks;
 mod search;
 pub mod sim;
+mod walk;
 
-use ringmaster_schemas::journal::SearchKey;
 use ringmaster_schemas::state::{Batch, Checkpoint, Index, RowKey, RowKind};
+pub use walk::{Seen, Through, Walk};
 
 /// Why a store cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,8 +67,8 @@ pub trait Store: Send + Sync {
     /// Visits all rows of a kind in the order of their keys, until the visitor says `false`.
     fn rows(&self, partition: i32, kind: RowKind, visit: &mut dyn FnMut(RowKey, &[u8]) -> bool) -> Result<(), StoreError>;
 
-    /// Visits the ids of the rows that are found by a value, in their order, until the visitor says `false`.
-    fn search(&self, partition: i32, by: &SearchKey<'_>, visit: &mut dyn FnMut(&str) -> bool) -> Result<(), StoreError>;
+    /// Visits sagas in an order, from a place on, until the visitor says `false`. Rows of other kinds are passed over.
+    fn walk(&self, partition: i32, walk: &Walk<'_>, visit: &mut dyn FnMut(Seen<'_>) -> bool) -> Result<(), StoreError>;
 
     /// Applies a batch: all of it or nothing, in memory first; refused as `Stale` if it was built upon another checkpoint. Indexes
     /// change by the difference of a row's places before and after.

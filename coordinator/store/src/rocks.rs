@@ -10,13 +10,13 @@
 mod copy;
 mod look;
 mod open;
+mod walk;
 
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-use ringmaster_schemas::journal::SearchKey;
 use ringmaster_schemas::state::{self, Batch, Index, RowChange, RowKey, RowKind};
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{DB, DBRawIterator, ErrorKind, FlushOptions, ReadOptions, WriteBatch, WriteOptions};
@@ -24,7 +24,7 @@ use rocksdb::{DB, DBRawIterator, ErrorKind, FlushOptions, ReadOptions, WriteBatc
 pub use self::open::Opened;
 use crate::keys::{self, Kind};
 use crate::large::{self, Part};
-use crate::{Store, StoreError, search};
+use crate::{Seen, Store, StoreError, Walk, search};
 
 /// What a changed row's keys take in a batch, about: only for its first allocation.
 const ROW_KEYS_BYTES: usize = 128;
@@ -238,19 +238,8 @@ impl Store for RocksStore {
         iterator.status().map_err(|error| self.failed(&error))
     }
 
-    fn search(&self, partition: i32, by: &SearchKey<'_>, visit: &mut dyn FnMut(&str) -> bool) -> Result<(), StoreError> {
-        let mut prefix = Vec::with_capacity(64);
-        search::prefix(&mut prefix, self.number(partition), by);
-        let mut iterator = self.between(&prefix, &search::end_of(&prefix));
-        while let Some(key) = iterator.key() {
-            let id = std::str::from_utf8(&key[prefix.len()..]);
-            let id = id.map_err(|_| self.damaged(format!("key of what is searched: {key:02x?}")))?;
-            if !visit(id) {
-                return Ok(());
-            }
-            iterator.next();
-        }
-        iterator.status().map_err(|error| self.failed(&error))
+    fn walk(&self, partition: i32, walk: &Walk<'_>, visit: &mut dyn FnMut(Seen<'_>) -> bool) -> Result<(), StoreError> {
+        self.walk_through(partition, walk, visit)
     }
 
     fn write(&self, batch: &Batch) -> Result<(), StoreError> {
@@ -357,7 +346,7 @@ fn put_place(changes: &mut WriteBatch, key: &mut Vec<u8>, partition: u16, index:
         keys::place(key, index, partition, at, &change.key);
         match index {
             Index::Expiry => changes.put(&key, search::told(&change.after)),
-            Index::Due | Index::Stuck | Index::Parked => changes.put(&key, b""),
+            Index::Due | Index::Stuck | Index::Parked | Index::Live => changes.put(&key, b""),
         }
     }
 }

@@ -9,10 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use ringmaster_schemas::journal::SearchKey;
 use ringmaster_schemas::state::{Batch, Checkpoint, Index, RowChange, RowKey, RowKind, Searched};
 
-use crate::{Store, StoreError};
+use crate::{Seen, Store, StoreError, Through, Walk};
 
 /// A store that forgets at a crash what was not flushed.
 #[derive(Debug, Clone, Default)]
@@ -214,16 +213,35 @@ impl Store for SimStore {
         Ok(())
     }
 
-    fn search(&self, partition: i32, by: &SearchKey<'_>, visit: &mut dyn FnMut(&str) -> bool) -> Result<(), StoreError> {
-        let found: Vec<String> = match self.lock().volatile.get(&partition) {
-            Some(state) => {
-                let all = state.searched.iter().filter(|(_, searched)| searched.keys().any(|key| key == *by));
-                all.map(|(key, _)| key.to_string()).collect()
+    fn walk(&self, partition: i32, walk: &Walk<'_>, visit: &mut dyn FnMut(Seen<'_>) -> bool) -> Result<(), StoreError> {
+        let state = self.lock().volatile.get(&partition).cloned().unwrap_or_default();
+        let saga = |key: &RowKey| if let RowKey::Saga(id) = key { Some(id.clone()) } else { None };
+        let mut found: Vec<(i64, Arc<str>)> = match &walk.through {
+            Through::Ids(begin) => {
+                let ids = state.rows.keys().filter_map(saga).filter(|id| id.starts_with(begin));
+                ids.map(|id| (0, id)).collect()
             }
-            None => Vec::new(),
+            Through::Places(index, range) => {
+                let places = state.places(*index).filter(|(at, _)| range.contains(at));
+                places.filter_map(|(at, key)| Some((*at, saga(key)?))).collect()
+            }
+            Through::Value(by) => {
+                let all = state.searched.iter().filter(|(_, searched)| searched.keys().any(|key| key == *by));
+                all.filter_map(|(key, _)| Some((0, saga(key)?))).collect()
+            }
         };
-        for id in found {
-            if !visit(&id) {
+        found.sort();
+        if walk.is_backward {
+            found.reverse();
+        }
+        let is_behind = |(at, id): &(i64, Arc<str>)| match walk.behind {
+            Some(last) if walk.is_backward => (*at, &**id) < last,
+            Some(last) => (*at, &**id) > last,
+            None => true,
+        };
+        for (at, id) in found.into_iter().filter(is_behind) {
+            let row = state.rows.get(&RowKey::Saga(id.clone())).filter(|_| matches!(walk.through, Through::Ids(_)));
+            if !visit(Seen { at, id: &id, row: row.map(Vec::as_slice) }) {
                 break;
             }
         }

@@ -145,8 +145,8 @@ fn a_moved_due_time_leaves_nothing_behind(store: &dyn Store) {
 /// The store knows places and keys; which kind of row has which place is not its business.
 fn every_kind_of_row_is_in_every_index(store: &dyn Store) {
     let keys = [RowKey::saga("order/1"), RowKey::Outbox(3, 0), RowKey::Outbox(-1, i32::MAX), RowKey::saga("order/2")];
-    let places =
-        IndexKeys { due: Some(7), expiry: Some(-2), stuck: NonZeroI64::new(11), parked: NonZeroI64::new(13), search: None };
+    let [stuck, parked, live] = [11, 13, 17].map(NonZeroI64::new);
+    let places = IndexKeys { due: Some(7), expiry: Some(-2), stuck, parked, live, search: None };
     let change = |key: &RowKey| RowChange {
         key: key.clone(),
         value: Some(b"r".to_vec()),
@@ -157,7 +157,7 @@ fn every_kind_of_row_is_in_every_index(store: &dyn Store) {
     store.write(&batch(0, -1, 1, keys.iter().map(change).collect())).expect("applies");
     let mut sorted = keys.to_vec();
     sorted.sort();
-    for (index, at) in [(Index::Due, 7), (Index::Expiry, -2), (Index::Stuck, 11), (Index::Parked, 13)] {
+    for (index, at) in [(Index::Due, 7), (Index::Expiry, -2), (Index::Stuck, 11), (Index::Parked, 13), (Index::Live, 17)] {
         let mut found = Vec::new();
         let mut visit = |place, key| {
             found.push((place, key));

@@ -204,7 +204,7 @@ fn damages() -> Vec<Damage> {
         }),
         ("its format is of another version", |path| {
             let db = rocksdb::DB::open_default(path).expect("opens");
-            db.put([0, 1], b"\x20ringmaster-store\x08\x04").expect("written");
+            db.put([0, 1], b"\x20ringmaster-store\x06\x04").expect("written");
         }),
         ("a checkpoint is garbage", |path| {
             let db = rocksdb::DB::open_default(path).expect("opens");

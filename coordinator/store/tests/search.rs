@@ -5,7 +5,7 @@ mod common;
 use common::{batch, contract, keys_left, saga, write_sagas};
 use ringmaster_schemas::journal::{Head, HeadFields, SearchKey, SearchValues};
 use ringmaster_schemas::state::{EXPIRY_BUCKET_MS, IndexKeys, RowChange, RowKey, Saga, index_keys};
-use ringmaster_store::{Store, StoreError};
+use ringmaster_store::{Seen, Store, StoreError, Through, Walk};
 
 contract!(
     rows_are_found_by_each_of_their_values,
@@ -24,14 +24,18 @@ fn searched(key: &str, expires_at: Option<i64>, values: &[(&str, &str)]) -> Saga
     Saga { head: Head::new(&fields, &mut Vec::new()), ..saga(key, expires_at) }
 }
 
+fn by_value(by: SearchKey<'_>) -> Walk<'_> {
+    Walk { through: Through::Value(by), behind: None, is_backward: false }
+}
+
 /// The keys of all that are found by a value.
 fn found(store: &dyn Store, partition: i32, name: &str, value: &str) -> Vec<String> {
     let (mut all, by) = (Vec::new(), SearchKey { definition: "order", name, value });
-    let visit = &mut |id: &str| {
-        all.push(id.trim_start_matches("order/").to_owned());
+    let visit = &mut |seen: Seen<'_>| {
+        all.push(seen.id.trim_start_matches("order/").to_owned());
         true
     };
-    store.search(partition, &by, visit).expect("it can be searched");
+    store.walk(partition, &by_value(by), visit).expect("it can be searched");
     all
 }
 
@@ -47,14 +51,14 @@ fn rows_are_found_by_each_of_their_values(store: &dyn Store) {
     assert_eq!(found(store, 0, "region", "EU"), ["b", "c"]);
     assert_eq!(found(store, 0, "region", "c-7"), [""; 0]);
     let by = SearchKey { definition: "orde", name: "customer", value: "c-7" };
-    store.search(0, &by, &mut |id| panic!("{id} is of another definition")).expect("it can be searched");
+    store.walk(0, &by_value(by), &mut |seen| panic!("{seen:?} is of another definition")).expect("it can be searched");
     let mut seen = 0;
     let by = SearchKey { definition: "order", ..by };
-    let visit = &mut |_: &str| {
+    let visit = &mut |_: Seen<'_>| {
         seen += 1;
         false
     };
-    store.search(0, &by, visit).expect("it can be searched");
+    store.walk(0, &by_value(by), visit).expect("it can be searched");
     assert_eq!(seen, 1, "it stops when told");
     write_sagas(store, 0, 0, 100, &rows[..2]);
     assert_eq!(found(store, 0, "customer", "c-7"), ["a", "b"], "written once more");

@@ -1,5 +1,6 @@
 //! The command line as users have it: the binary, its output, its exit codes, on the embedded bus.
 
+mod acts;
 mod definitions;
 mod deploy;
 mod language;

@@ -39,7 +39,7 @@ fn certificate(folder: &Path) -> String {
 
 impl Site {
     /// Has TLS and tokens from now on, and a token of each of these roles in a file of the role's name.
-    fn guarded(&self, roles: &[&str]) -> String {
+    pub(crate) fn guarded(&self, roles: &[&str]) -> String {
         let key = certificate(self.folder.path());
         let settings = std::fs::read_to_string(self.folder.path().join("ringmaster.toml")).expect("settings");
         self.write(
@@ -54,7 +54,7 @@ impl Site {
     }
 
     /// Runs a command with the token in this file.
-    fn by(&self, token: &str, arguments: &[&str]) -> (i32, String) {
+    pub(crate) fn by(&self, token: &str, arguments: &[&str]) -> (i32, String) {
         let mut command = self.command(arguments);
         let output = command.env("RINGMASTER_TOKEN_FILE", token).env("RINGMASTER_CA_FILE", "ca.pem").output().expect("it starts");
         let said = [output.stdout, output.stderr].concat();
@@ -238,7 +238,8 @@ fn planted_secrets_are_found_nowhere() {
     for by in ["viewer", "", "admin"] {
         told += &site.by(by, &["token", "list", "--api", &url]).1;
     }
-    for path in ["/metrics", "/readyz", "/api/partitions", "/api/v1/participants", "/api/sagas", "/api/tokens", "/nothing"] {
+    for path in ["/metrics", "/readyz", "/api/v1/partitions", "/api/v1/participants", "/api/v1/sagas", "/api/v1/tokens", "/nothing"]
+    {
         let means =
             client::Means { token_file: Some(site.folder.path().join("admin")), ca_file: Some(site.folder.path().join("ca.pem")) };
         let caller = client::caller(&url.parse().expect("an address"), &means).expect("ready");

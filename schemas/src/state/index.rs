@@ -3,10 +3,10 @@
 use std::num::NonZeroI64;
 use std::ops::Range;
 
-use super::{Entry, Saga};
+use super::{Entry, Saga, Status};
 use crate::Millis;
 use crate::journal::{Head, SearchKey};
-use crate::names::murmur2;
+use crate::names::{is_item, murmur2};
 
 /// An index: rows in the order of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +19,8 @@ pub enum Index {
     Stuck,
     /// By participant and rank ([`parked_places`]): what waits for a breaker, or until its saga is resumed.
     Parked,
+    /// By the time at which it began: sagas that have not ended, items left out.
+    Live,
 }
 
 /// A row's places in the indexes. A row that expires waits for nothing else: beside that one place it has only those where it is
@@ -33,6 +35,8 @@ pub struct IndexKeys {
     pub stuck: Option<NonZeroI64>,
     /// Where it waits for a breaker, or to be resumed; none if it does not. Never 0.
     pub parked: Option<NonZeroI64>,
+    /// When it began; none of what has ended, or is no saga. Never 0.
+    pub live: Option<NonZeroI64>,
     /// By which values it is found, for as long as it is there.
     pub search: Option<Searched>,
 }
@@ -60,7 +64,7 @@ impl Searched {
 
 impl IndexKeys {
     /// A row that is found by its key alone.
-    pub const NONE: IndexKeys = IndexKeys { due: None, expiry: None, stuck: None, parked: None, search: None };
+    pub const NONE: IndexKeys = IndexKeys { due: None, expiry: None, stuck: None, parked: None, live: None, search: None };
 
     /// The row's place in an index, if it has one.
     pub fn place(&self, index: Index) -> Option<i64> {
@@ -69,13 +73,14 @@ impl IndexKeys {
             Index::Expiry => self.expiry,
             Index::Stuck => self.stuck.map(NonZeroI64::get),
             Index::Parked => self.parked.map(NonZeroI64::get),
+            Index::Live => self.live.map(NonZeroI64::get),
         }
     }
 }
 
 impl Index {
     /// All of them.
-    pub const ALL: [Index; 4] = [Index::Due, Index::Expiry, Index::Stuck, Index::Parked];
+    pub const ALL: [Index; 5] = [Index::Due, Index::Expiry, Index::Stuck, Index::Parked, Index::Live];
 }
 
 /// A row's places in the indexes, by what it says.
@@ -85,8 +90,11 @@ pub fn index_keys(saga: &Saga) -> IndexKeys {
         Some(bucket) => IndexKeys { expiry: Some(bucket), search, ..IndexKeys::NONE },
         None => {
             let due = Some(saga.due_at()).filter(|due| *due != Millis::MAX);
-            let stuck = saga.stuck_since().and_then(|since| NonZeroI64::new(since).or(NonZeroI64::new(1)));
-            IndexKeys { due, stuck, parked: parked(saga), expiry: None, search }
+            let never_0 = |at| NonZeroI64::new(at).or(NonZeroI64::new(1));
+            let stuck = saga.stuck_since().and_then(never_0);
+            let is_live = matches!(saga.status, Status::Running | Status::Compensating) && !is_item(&saga.id);
+            let live = is_live.then(|| saga.head.started_at()).and_then(never_0);
+            IndexKeys { due, stuck, parked: parked(saga), live, expiry: None, search }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use ringmaster::api;
+use ringmaster_schemas::names::percent_encode;
 
 use super::{PATIENCE, Process};
 
@@ -48,7 +49,7 @@ impl Coordinator {
 
     /// The partitions that it hosts, and where each of them stands; none while it does not answer.
     pub fn partitions(&self) -> Vec<(i32, String)> {
-        let Ok(answer) = api::client::get(self.address, "/api/partitions") else { return Vec::new() };
+        let Ok(answer) = api::client::get(self.address, "/api/v1/partitions") else { return Vec::new() };
         let body: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
         let one = |row: &serde_json::Value| Some((row["partition"].as_i64()? as i32, row["phase"].as_str()?.to_owned()));
         body["partitions"].as_array().into_iter().flatten().filter_map(one).collect()
@@ -76,7 +77,9 @@ impl Coordinator {
 
     /// A saga as its API shows it, as of the last checkpoint; none if there is no row yet.
     pub fn saga(&self, id: &str) -> Option<serde_json::Value> {
-        let answer = api::client::get(self.address, &format!("/api/sagas/{id}")).expect("it answers");
+        let mut path = "/api/v1/saga?id=".to_owned();
+        percent_encode(id, &mut path);
+        let answer = api::client::get(self.address, &path).expect("it answers");
         (answer.code == 200).then(|| serde_json::from_str(&answer.body).expect("JSON"))
     }
 

@@ -8,7 +8,7 @@ use super::takeover::hold_back;
 
 /// What it says of each of its partitions.
 fn partitions(coordinator: &Coordinator) -> Vec<Value> {
-    let Ok(answer) = api::client::get(coordinator.address, "/api/partitions") else { return Vec::new() };
+    let Ok(answer) = api::client::get(coordinator.address, "/api/v1/partitions") else { return Vec::new() };
     let body: Value = serde_json::from_str(&answer.body).expect("JSON");
     body["partitions"].as_array().cloned().unwrap_or_default()
 }

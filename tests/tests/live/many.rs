@@ -165,7 +165,7 @@ fn pause_and_resume(world: &World, api: &str, paused: &str, other: &str) {
     let all_go_on = || {
         until("none is paused", || {
             let listed = world.ringmaster(&["saga", "list", "--paused", "--api", api]);
-            String::from_utf8_lossy(&listed.stdout).contains("no saga is paused")
+            String::from_utf8_lossy(&listed.stdout).contains("no saga is meant by waits:paused")
         });
     };
     let told = act_on(world, api, "resume", &["--paused"], 1);

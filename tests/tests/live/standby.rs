@@ -7,7 +7,7 @@ use super::takeover::{hold_back, wait_shared};
 
 /// How many warm copies it keeps, and where their journals stand together.
 fn copies(coordinator: &Coordinator) -> (usize, i64) {
-    let Ok(answer) = api::client::get(coordinator.address, "/api/partitions") else { return (0, 0) };
+    let Ok(answer) = api::client::get(coordinator.address, "/api/v1/partitions") else { return (0, 0) };
     let body: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
     let warm: Vec<i64> = body["followed"]
         .as_array()

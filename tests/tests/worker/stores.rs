@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ringmaster_schemas::journal::SearchKey;
 use ringmaster_schemas::state::{Batch, Checkpoint, Index, RowKey, RowKind};
 use ringmaster_store::sim::SimStore;
-use ringmaster_store::{Store, StoreError};
+use ringmaster_store::{Seen, Store, StoreError, Walk};
 
 /// A store whose flushes are counted, and may meet a bug.
 #[derive(Default)]
@@ -40,8 +39,8 @@ impl Store for Watched {
         self.store.rows(partition, kind, visit)
     }
 
-    fn search(&self, partition: i32, by: &SearchKey<'_>, visit: &mut dyn FnMut(&str) -> bool) -> Result<(), StoreError> {
-        self.store.search(partition, by, visit)
+    fn walk(&self, partition: i32, walk: &Walk<'_>, visit: &mut dyn FnMut(Seen<'_>) -> bool) -> Result<(), StoreError> {
+        self.store.walk(partition, walk, visit)
     }
 
     fn write(&self, batch: &Batch) -> Result<(), StoreError> {

@@ -28,7 +28,7 @@ pub mod yaml;
 
 pub use catalog::Catalog;
 pub(crate) use compile::ROUNDS_MAX;
-pub use compile::{CompileError, Mode, Participant, RecordError, Settings, Topic, compile, without_what_follows};
+pub use compile::{CompileError, Mode, Participant, RecordError, Settings, Topic, compile, parse_millis, without_what_follows};
 pub use contract::{Contract, ROWS_DEEP_MAX};
 pub use defaults::{DEFAULTS, Defaults};
 pub use do_::{Call, Do, Retry, Undo};

@@ -1,44 +1,148 @@
-//! What another instance has.
+//! What other instances have: whoever is asked answers for all.
+
+use ringmaster_bus::kafka::MemberFound;
 
 use super::*;
 
+/// A group of instances over one store, each with its own ports and partitions.
+struct Group {
+    servers: Vec<(Server, Arc<Status>)>,
+    members: Arc<std::sync::Mutex<Vec<MemberFound>>>,
+}
+
+const NAMES: [&str; 3] = ["blue", "green", "red"];
+
+impl Group {
+    /// Each has these partitions, of a store that holds all of them: what is left there of those that others have is not told.
+    fn new(store: &SimStore, shares: [&[i32]; 3]) -> Group {
+        let members = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let (mut servers, mut found) = (Vec::new(), Vec::new());
+        for (name, share) in NAMES.iter().zip(shares) {
+            let (status, told) = (Arc::new(Status::default()), members.clone());
+            let peers = Peers::new(move || Ok(told.lock().expect("no panic").clone()));
+            let knowledge = Arc::new(Newest::new(Arc::new(with_a_trip().0)));
+            let of_it =
+                Sources { status: status.clone(), knowledge, peers: Some(Arc::new(peers)), ..sources(Arc::new(store.clone())) };
+            let server = serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), of_it, local()).expect("serves");
+            status.given(Some(&share.iter().copied().collect()));
+            status.hosts(share);
+            let (address, host) = (server.address().to_string(), "127.0.0.1".to_owned());
+            found.push(MemberFound { name: (*name).into(), address, host, partitions: share.to_vec() });
+            servers.push((server, status));
+        }
+        *members.lock().expect("no panic") = found;
+        Group { servers, members }
+    }
+
+    /// One of them is gone, and the broker does not know it yet.
+    fn kill(&mut self, name: &str) {
+        let place = NAMES.iter().position(|known| *known == name).expect("one of them");
+        drop(self.servers.remove(place));
+    }
+}
+
+/// So many sagas, spread over all partitions.
+fn stored(count: usize) -> (SimStore, Vec<String>) {
+    let store = SimStore::new();
+    let mut rows: Vec<Vec<RowChange>> = vec![Vec::new(); PARTITIONS as usize];
+    let mut ids = Vec::new();
+    for number in 0..count {
+        let (key, mut saga) = (format!("t-{number:03}"), with_a_trip().1);
+        saga.id = names::saga_id("trip", &key).into();
+        ids.push(saga.id.to_string());
+        let change = RowChange { after: index_keys(&saga), ..RowChange::plain(RowKey::Saga(saga.id.clone()), Some(saga.encode())) };
+        rows[names::partition_of(key.as_bytes(), PARTITIONS) as usize].push(change);
+    }
+    for (rows, partition) in rows.into_iter().zip(0..) {
+        store.write(&Batch { partition, base_offset: -1, checkpoint: checkpoint(17), rows }).expect("applies");
+    }
+    (store, ids)
+}
+
+#[test]
+fn any_instance_answers_for_all_and_pages_are_the_whole() {
+    let (store, ids) = stored(97);
+    let group = Group::new(&store, [&[0], &[1, 3], &[2]]);
+    for (server, _) in &group.servers {
+        for (more, is_backward) in [("&limit=10", false), ("&limit=10&order=newest", true), ("&limit=500", false)] {
+            let (mut found, mut cursor) = (Vec::<String>::new(), String::new());
+            loop {
+                let (code, body) = page(server, "definition:trip", &format!("{more}{cursor}"));
+                assert_eq!(code, 200, "{body}");
+                let page: SagaPage = serde_json::from_value(body).expect("what the API says it is");
+                assert_eq!((page.as_of.len(), page.missing.len(), page.places.len()), (PARTITIONS as usize, 0, 0));
+                found.extend(page.items.into_iter().map(|line| line.saga));
+                let Some(next) = page.next_cursor else { break };
+                cursor = format!("&cursor={next}");
+            }
+            if is_backward {
+                found.reverse();
+            }
+            assert_eq!(found, ids, "{more}: each is in one page, in order, wherever it lives");
+        }
+        for id in &ids[..20] {
+            let (code, body) = get(server, &of_saga("saga", id));
+            assert_eq!((code, &body["saga"]), (200, &json!(id)), "{body}");
+        }
+        assert_eq!(get(server, "/api/v1/saga?id=trip/nobody").0, 404, "whoever has its partition says so");
+        let overview: Overview = serde_json::from_value(get(server, "/api/v1/overview").1).expect("what the API says it is");
+        let of: Vec<i32> = overview.as_of.iter().chain(&overview.as_of).map(|of| of.partition).take(4).collect();
+        assert_eq!((of, overview.missing), (vec![0, 1, 2, 3], vec![]), "each is counted once");
+    }
+}
+
+#[test]
+fn an_instance_that_does_not_answer_is_named() {
+    let (store, ids) = stored(40);
+    let mut group = Group::new(&store, [&[0], &[1, 3], &[2]]);
+    group.kill("green");
+    let (blue, _) = &group.servers[0];
+    let (_, body) = page(blue, "", "&limit=500");
+    let left: Vec<&String> = ids.iter().filter(|id| matches!(saga::partition_of(id, PARTITIONS), Some(0 | 2))).collect();
+    let page: SagaPage = serde_json::from_value(body).expect("what the API says it is");
+    assert_eq!(page.items.iter().map(|line| &line.saga).collect::<Vec<_>>(), left);
+    let missing: Vec<i32> = page.missing.iter().map(|missing| missing.partition).collect();
+    assert_eq!(missing, [1, 3]);
+    assert!(page.missing.iter().all(|missing| missing.why.contains("instance green has it")), "{:?}", page.missing);
+    let gone = ids.iter().find(|id| saga::partition_of(id, PARTITIONS) == Some(3)).expect("there is one");
+    let (code, body) = get(blue, &of_saga("saga", gone));
+    assert_eq!((code, &body["type"]), (503, &json!("/problems/elsewhere")), "{body}");
+    assert!(body["detail"].as_str().is_some_and(|why| why.contains("instance green")), "{body}");
+    // The broker has noticed, and nobody has them yet.
+    group.members.lock().expect("no panic").retain(|member| &*member.name != "green");
+    let noticed = (0..600).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        get(blue, "/api/v1/overview").1["missing"][0]["why"].as_str().is_some_and(|why| why.contains("on its way"))
+    });
+    assert!(noticed, "an answer of the broker is good for a second");
+}
+
+/// An instance that asks names the partitions that it asks for: an answer for others would count them twice.
+#[test]
+fn whoever_asks_for_partitions_is_told_of_those_alone() {
+    let (store, ids) = stored(40);
+    let group = Group::new(&store, [&[0, 1], &[2], &[3]]);
+    let (blue, _) = &group.servers[0];
+    let (_, body) = page(blue, "", "&limit=500&partitions=1,2");
+    let page: SagaPage = serde_json::from_value(body).expect("what the API says it is");
+    let of_one: Vec<&String> = ids.iter().filter(|id| saga::partition_of(id, PARTITIONS) == Some(1)).collect();
+    assert_eq!(page.items.iter().map(|line| &line.saga).collect::<Vec<_>>(), of_one);
+    assert_eq!((page.as_of.len(), page.places.len()), (1, of_one.len()));
+    assert_eq!(page.missing.iter().map(|missing| missing.partition).collect::<Vec<_>>(), [2]);
+    let elsewhere = ids.iter().find(|id| saga::partition_of(id, PARTITIONS) == Some(2)).expect("there is one");
+    assert_eq!(get(blue, &format!("{}&partitions=2", of_saga("saga", elsewhere))).0, 503, "it asks nobody else");
+}
+
 /// What is left in the store of a partition that another instance has now is not told as if it were so.
 #[test]
-fn what_another_instance_has_is_asked_of_that_one() {
-    let store = SimStore::new();
-    let saga = row("ord-1");
-    let home = names::partition_of(b"ord-1", PARTITIONS);
-    let change = RowChange {
-        key: RowKey::Saga(saga.id.clone()),
-        value: Some(saga.encode()),
-        before: IndexKeys::NONE,
-        after: index_keys(&saga),
-        large: Large::default(),
-    };
-    store.write(&Batch { partition: home, base_offset: -1, checkpoint: checkpoint(17), rows: vec![change] }).expect("applies");
+fn what_left_is_told_of_no_more() {
+    let (store, ids) = stored(10);
+    let server = started(Arc::default(), &store);
+    assert_eq!(get(&server, &of_saga("saga", &ids[0])).0, 200, "the group has said nothing yet: what is stored is what there is");
     let status: Arc<Status> = Arc::default();
-    let of = |name: &str, partitions| MemberFound {
-        name: name.into(),
-        address: "10.0.0.7:8080".into(),
-        host: "10.0.0.7".into(),
-        partitions,
-    };
-    let beside = |others: Vec<MemberFound>| {
-        let (metrics, knowledge) = (Arc::new(Metrics::new("test")), Arc::new(Newest::new(Arc::new(nothing_known()))));
-        let peers = Some(Arc::new(Peers::new(move || Ok(others.clone()))));
-        let (status, store) = (status.clone(), Arc::new(store.clone()));
-        let sources = Sources { metrics, status, store, knowledge, partitions: PARTITIONS, peers, tokens: None };
-        serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources, local()).expect("serves")
-    };
-    let server = beside(vec![of("green", vec![home]), of("red", Vec::new())]);
-    let path = format!("/api/sagas/{}", saga.id);
-    assert_eq!(get(&server, &path).0, 200, "the group has said nothing yet: what is stored is what there is");
+    let server = started(status.clone(), &store);
     status.given(Some(&[].into()));
-    let green = json!({ "instance": "green", "api": "10.0.0.7:8080", "host": "10.0.0.7", "partitions": [home] });
-    let (code, body) = get(&server, &path);
-    assert_eq!((code, &body["elsewhere"]), (421, &json!([green])), "{body}");
-    let (code, body) = get(&server, "/api/sagas");
-    assert_eq!((code, &body["sagas"], &body["elsewhere"]), (200, &json!([]), &json!([green])), "{body}");
-    let (code, body) = get(&beside(Vec::new()), &path);
+    let (code, body) = get(&server, &of_saga("saga", &ids[0]));
     assert!(code == 503 && body["detail"].as_str().expect("why").contains("on its way"), "{body}");
+    assert_eq!(get(&server, "/api/v1/sagas").1["items"], json!([]));
 }

@@ -11,6 +11,8 @@ use super::super::problem::PROBLEMS;
 use super::super::routes;
 use super::super::server::Limits;
 use super::super::tokens::TokenFile;
+use serde_json::Value;
+
 use super::*;
 use crate::config::{Api, TlsFiles};
 
@@ -69,10 +71,8 @@ fn settings(tokens: Option<PathBuf>, tls: Option<TlsFiles>) -> Api {
 }
 
 fn serve_by(api: &Api, limits: Limits, peers: Option<Arc<Peers>>) -> Server {
-    let (metrics, knowledge) = (Arc::new(Metrics::new("test")), Arc::new(Newest::new(Arc::new(nothing_known()))));
-    let (status, store) = (Arc::<Status>::default(), Arc::new(SimStore::new()));
-    status.given(Some(&[].into()));
-    let sources = Sources { metrics, status, store, knowledge, partitions: PARTITIONS, peers, tokens: None };
+    let sources = Sources { peers, ..sources(Arc::new(SimStore::new())) };
+    sources.status.given(Some(&[].into()));
     let listener = listen(([127, 0, 0, 1], 0).into()).expect("a free port");
     let port = Port::open(api, listener.local_addr().expect("an address")).expect("it is right").with(limits);
     serve(listener, sources, port).expect("serves")
@@ -164,7 +164,7 @@ fn wrong_tokens_are_told_apart_by_nothing() {
         let head: Vec<&str> = raw.head.lines().filter(|line| !line.starts_with("date: ")).collect();
         (raw.code, head.join("\n"), raw.body)
     };
-    let nobody = ask(&guarded.server, "GET", "/api/sagas", &[]);
+    let nobody = ask(&guarded.server, "GET", "/api/v1/sagas", &[]);
     assert_eq!(nobody.problem(), (401, "unauthorized".to_owned()));
     assert!(nobody.head.contains("www-authenticate: bearer"), "{}", nobody.head);
     let nobody = no_date(nobody);
@@ -174,10 +174,10 @@ fn wrong_tokens_are_told_apart_by_nothing() {
     for authorization in
         [&*revoked, &expired, &wrong, &basic, "Bearer", "Bearer ", "Bearer rm_1_2", "nonsense", "Bearer rm_é_ü", &"x".repeat(9_000)]
     {
-        assert_eq!(no_date(guarded.ask("/api/sagas", authorization)), nobody, "{authorization}");
+        assert_eq!(no_date(guarded.ask("/api/v1/sagas", authorization)), nobody, "{authorization}");
     }
-    assert_eq!(guarded.ask("/api/sagas", &good).code, 200);
-    assert_eq!(guarded.ask("/api/sagas", &good.replace("Bearer", "bearer")).code, 200);
+    assert_eq!(guarded.ask("/api/v1/sagas", &good).code, 200);
+    assert_eq!(guarded.ask("/api/v1/sagas", &good.replace("Bearer", "bearer")).code, 200);
     std::fs::remove_file(guarded.folder.path().join("tokens.toml")).expect("removed");
     guarded.until(&good, 401);
 }
@@ -187,7 +187,7 @@ fn an_admin_sees_which_tokens_are_used() {
     let guarded = Guarded::new();
     let (admin, id) = guarded.token("admin", 86_400_000);
     guarded.until(&admin, 200);
-    let answer = guarded.ask("/api/tokens", &admin);
+    let answer = guarded.ask("/api/v1/tokens", &admin);
     let shown: Value = serde_json::from_str(&answer.body).expect("JSON");
     let tokens = shown["tokens"].as_array().expect("a list");
     let mine = tokens.iter().find(|token| token["id"] == *id).expect("it is listed");
@@ -207,16 +207,21 @@ fn every_answer_bears_the_headers_and_every_error_is_a_problem() {
     let json = ("content-type", "application/json");
     for (raw, expected) in [
         (ask(&local, "GET", "/healthz", &[]), None),
-        (ask(&local, "GET", "/api/sagas", &[]), None),
-        (ask(&guarded.server, "GET", "/api/sagas", &[]), Some((401, "unauthorized"))),
+        (ask(&local, "GET", "/api/v1/sagas", &[]), None),
+        (ask(&guarded.server, "GET", "/api/v1/sagas", &[]), Some((401, "unauthorized"))),
         (ask(&local, "GET", "/nothing", &[]), Some((404, "not-found"))),
         (ask(&local, "GET", "/api/nothing", &[]), Some((404, "not-found"))),
         (ask(&guarded.server, "GET", "/nothing", &[]), Some((404, "not-found"))),
-        (ask(&local, "GET", "/api/sagas?stuk=true", &[]), Some((400, "bad-request"))),
-        (ask(&local, "GET", "/api/sagas?definition=nobody", &[]), Some((404, "not-found"))),
-        (ask(&local, "POST", "/api/sagas", &[json]), Some((405, "method-not-allowed"))),
+        (ask(&local, "GET", "/api/v1/sagas?stuk=true", &[]), Some((400, "bad-request"))),
+        (ask(&local, "GET", "/api/v1/sagas?filter=definition:nobody", &[]), Some((404, "not-found"))),
+        (ask(&local, "GET", "/api/v1/sagas?filter=stuk", &[]), Some((400, "bad-filter"))),
+        (ask(&local, "GET", "/api/v1/sagas?cursor=00", &[]), Some((400, "bad-cursor"))),
+        (ask(&local, "GET", "/api/v1/sagas?limit=501", &[]), Some((400, "bad-request"))),
+        (ask(&local, "GET", "/api/v1/sagas?limit=0", &[]), Some((400, "bad-request"))),
+        (ask(&local, "GET", "/api/v1/sagas?partitions=4", &[]), Some((400, "bad-request"))),
+        (ask(&local, "POST", "/api/v1/sagas", &[json]), Some((405, "method-not-allowed"))),
         (ask(&local, "DELETE", "/healthz", &[]), Some((405, "method-not-allowed"))),
-        (ask(&local, "GET", "/api/sagas", &[("host", "evil.example:80")]), Some((403, "forbidden"))),
+        (ask(&local, "GET", "/api/v1/sagas", &[("host", "evil.example:80")]), Some((403, "forbidden"))),
     ] {
         for header in [
             "content-security-policy: default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -229,7 +234,7 @@ fn every_answer_bears_the_headers_and_every_error_is_a_problem() {
         assert_eq!((raw.code >= 400).then(|| raw.problem()), expected);
         assert_eq!(raw.code == 405, raw.head.contains("\nallow: get"), "{}", raw.head);
     }
-    for (path, is_stored) in [("/api/partitions", false), ("/api/nothing", false), ("/metrics", true)] {
+    for (path, is_stored) in [("/api/v1/partitions", false), ("/api/nothing", false), ("/metrics", true)] {
         assert_eq!(!ask(&local, "GET", path, &[]).head.contains("cache-control: no-store"), is_stored, "{path}");
     }
     assert_eq!(ask(&local, "GET", "/healthz", &[("host", "evil.example")]).code, 200, "probes use any name");
@@ -264,10 +269,11 @@ fn ids_of_any_characters_are_answered() {
         "{*id}",
         "%2F",
     ] {
-        let raw = send(&local, format!("GET /api/sagas/{id} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes());
+        let raw =
+            send(&local, format!("GET /api/v1/saga?id={id} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes());
         // What is no HTTP is answered by what reads it, without a body.
         if !raw.body.is_empty() {
-            assert!(matches!(raw.problem().0, 400 | 404 | 421 | 503), "{id}: {} {}", raw.code, raw.body);
+            assert!(matches!(raw.problem().0, 400 | 404 | 503), "{id}: {} {}", raw.code, raw.body);
         } else {
             assert!(raw.code == 400, "{id}: {}", raw.head);
         }

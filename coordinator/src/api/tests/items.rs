@@ -72,7 +72,7 @@ fn served() -> Server {
 #[test]
 fn a_saga_names_its_items_and_an_item_its_saga() {
     let server = served();
-    let (_, saga) = get(&server, "/api/sagas/bulk/b-1");
+    let (_, saga) = get(&server, "/api/v1/saga?id=bulk/b-1");
     assert_eq!(
         (&saga["entries"][0]["step"], &saga["item_of"]),
         (&json!("lines"), &json!(null)),
@@ -83,9 +83,9 @@ fn a_saga_names_its_items_and_an_item_its_saga() {
     let way = saga["why"][0]["ways_out"][0].as_str().expect("it says one");
     assert!(way.starts_with("ringmaster saga why bulk/b-1/lines.3: "), "{way}");
 
-    let (_, item) = get(&server, "/api/sagas/bulk/b-1/lines.3");
+    let (_, item) = get(&server, "/api/v1/saga?id=bulk/b-1/lines.3");
     assert_eq!((&item["item_of"], &item["entries"][0]["step"]), (&json!("bulk/b-1"), &json!("take")), "{item}");
-    let (code, gone) = get(&server, "/api/sagas/bulk/b-1/lines.7");
+    let (code, gone) = get(&server, "/api/v1/saga?id=bulk/b-1/lines.7");
     let why = gone["detail"].as_str().expect("it says why");
     assert!(code == 404 && why.contains("its saga has ended") && why.contains("`ringmaster saga show bulk/b-1`"), "{gone}");
 }
@@ -94,8 +94,13 @@ fn a_saga_names_its_items_and_an_item_its_saga() {
 #[test]
 fn a_list_names_each_saga_once_and_items_that_need_a_person() {
     let server = served();
-    let all = get(&server, "/api/sagas").1["sagas"].clone();
-    assert_eq!((all.as_array().map(Vec::len), &all[0]["saga"], &all[0]["held"]), (Some(1), &json!("bulk/b-1"), &json!(1)), "{all}");
-    let stuck = get(&server, "/api/sagas?stuck=true").1["sagas"].clone();
-    assert_eq!((stuck.as_array().map(Vec::len), &stuck[0]["saga"]), (Some(1), &json!("bulk/b-1/lines.3")), "{stuck}");
+    for filter in ["", "key:b-1", "status:stuck,held", "since:>1s"] {
+        let all = page(&server, filter, "").1["items"].clone();
+        let first = &all[0];
+        assert_eq!((all.as_array().map(Vec::len), &first["saga"]), (Some(1), &json!("bulk/b-1")), "{filter}: {all}");
+        assert_eq!((&first["status"], &first["waits"]["held"]), (&json!("held"), &json!(1)), "{filter}: {all}");
+    }
+    for filter in ["status:stuck", "waits:stuck", "key:b-* status:stuck", "status:stuck step:take"] {
+        assert_eq!(listed(&server, filter, ""), (vec!["bulk/b-1/lines.3".to_owned()], false), "{filter}");
+    }
 }

@@ -1,5 +1,7 @@
 //! Participants that are not asked, and the sagas that are parked for them.
 
+use std::collections::BTreeSet;
+
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::Next;
 use ringmaster_schemas::names::partition_of;
@@ -151,9 +153,9 @@ fn an_overview_needs_no_rows() {
     }
 }
 
-/// A saga that is parked and has no deadline is in no other index.
+/// Whatever else waits, and whatever index it is found by.
 #[test]
-fn what_is_parked_is_listed_behind_what_is_due_and_asked_for_by_its_participant() {
+fn what_is_parked_is_listed_by_whom_it_waits_for() {
     let (_, waits) = with_a_trip();
     assert_eq!(waits.id, "trip/t-1".into());
     let home = partition_of(b"t-1", PARTITIONS);
@@ -164,32 +166,25 @@ fn what_is_parked_is_listed_behind_what_is_due_and_asked_for_by_its_participant(
     assert!([&late, &early, &bank, &both].iter().all(|saga| index_keys(saga).due.is_none() && index_keys(saga).stuck.is_none()));
     let rows = [&waits, &late, &early, &bank, &both].map(row_of).to_vec();
     let server = served([(home, rows)]);
-    let listed = |query: &str| {
-        let (code, body) = get(&server, &format!("/api/sagas{query}"));
-        assert_eq!(code, 200, "{query}: {body}");
-        let sagas = body["sagas"].as_array().expect("a list");
-        (sagas.iter().map(|saga| saga["saga"].as_str().expect("an id").to_owned()).collect::<Vec<_>>(), body["more"] == true)
-    };
     let ids = |sagas: &[&Saga]| sagas.iter().map(|saga| saga.id.to_string()).collect::<Vec<_>>();
-    assert_eq!(listed(""), (ids(&[&waits, &bank, &early, &both, &late]), false));
-    assert_eq!(listed("?parked=true"), (ids(&[&bank, &early, &both, &late]), false));
-    assert_eq!(listed("?parked=true&limit=2"), (ids(&[&bank, &early]), true), "the first to go, whosever range is first");
-    assert_eq!(listed("?parked=true&participant=hotel"), (ids(&[&early, &both, &late]), false));
-    assert_eq!(listed("?parked=true&participant=hotel&limit=1"), (ids(&[&early]), true));
-    assert_eq!(listed("?parked=true&definition=trip&limit=9").0.len(), 4);
-    assert_eq!(get(&server, "/api/sagas?stuck=true").1["sagas"], json!([]));
-    let (_, body) = get(&server, "/api/sagas?parked=true&limit=1");
-    let first = &body["sagas"][0];
-    assert_eq!((&first["reason"], &first["participant"], &first["wakes_at"]), (&json!("parked"), &json!("bank"), &json!(null)));
-    assert_eq!(
-        (&first["step"], &first["undo"], &first["since"]),
-        (&json!("room"), &json!(false), &json!("1970-01-12T13:46:40.005Z"))
-    );
-    let (code, body) = get(&server, "/api/sagas?parked=true&participant=hotl");
+    assert_eq!(listed(&server, "status:parked", "").0.len(), 4, "whoever they wait for");
+    assert_eq!(listed(&server, "", "").0.len(), 5);
+    // Those that wait for several lie in a range of their own, before all others.
+    assert_eq!(listed(&server, "waits:parked participant:hotel", ""), (ids(&[&both, &early, &late]), false));
+    assert_eq!(listed(&server, "waits:parked participant:hotel", "&limit=2"), (ids(&[&both, &early]), true));
+    assert_eq!(listed(&server, "waits:parked participant:hotel", "&order=newest"), (ids(&[&both, &late, &early]), false));
+    assert_eq!(listed(&server, "status:parked definition:trip", "&limit=9").0.len(), 4);
+    assert_eq!(listed(&server, "participant:hotel", "").0.len(), 4, "what waits for an answer, too");
+    assert_eq!(listed(&server, "participant:hotel status:running", "").0, ids(&[&waits]));
+    assert_eq!(listed(&server, "status:stuck", "").0, [""; 0]);
+    let (_, body) = page(&server, "waits:parked key:t-*", "&explain=true");
+    let of_bank = body["items"].as_array().expect("a list").iter().find(|line| line["saga"] == *bank.id).expect("it is listed");
+    let told = json!({ "reason": "parked", "step": "room", "undo": false, "on": "bank", "since": "1970-01-12T13:46:40.005Z",
+        "wakes_at": null, "held": null });
+    assert_eq!((&of_bank["status"], &of_bank["waits"]), (&json!("parked"), &told));
+    assert_eq!((&body["explain"]["index"], &body["explain"]["rows"]), (&json!("ids"), &json!(5)), "{body}");
+    let (code, body) = page(&server, "status:parked participant:hotl", "");
     assert_eq!((code, &body["detail"]), (404, &json!("no saga that is deployed asks 'hotl'; there is hotel")));
-    for wrong in ["?participant=hotel", "?stuck=true&parked=true"] {
-        assert_eq!(get(&server, &format!("/api/sagas{wrong}")).0, 400, "{wrong}");
-    }
 }
 
 /// What a paused saga would begin is listed under its own name, whatever else of it is open.
@@ -214,26 +209,16 @@ fn a_saga_that_is_paused_is_listed_and_says_how_it_goes_on() {
     (marked.by, marked.why) = ("".into(), waits.id.clone());
     let parked = parked(&key_in(home, 20), 10, &["hotel"]);
     let server = served([(home, [&waits, &late, &early, &own, &with, &parked].map(row_of).to_vec())]);
-    let listed = |query: &str| {
-        let (code, body) = get(&server, &format!("/api/sagas{query}"));
-        assert_eq!(code, 200, "{query}: {body}");
-        body["sagas"]
-            .as_array()
-            .expect("a list")
-            .iter()
-            .map(|saga| saga["saga"].as_str().expect("an id").to_owned())
-            .collect::<Vec<_>>()
-    };
-    let ids = |sagas: &[&Saga]| sagas.iter().map(|saga| saga.id.to_string()).collect::<Vec<_>>();
-    assert_eq!(listed("?paused=true"), ids(&[&early, &late, &own]));
-    assert_eq!(listed("?parked=true"), ids(&[&parked, &late]), "of one something is parked, too");
-    assert_eq!(listed(""), ids(&[&waits, &parked, &early, &late]));
-    assert_eq!(get(&server, "/api/sagas?paused=true&parked=true").0, 400);
-    let (_, body) = get(&server, "/api/sagas?paused=true&limit=1");
-    let first = &body["sagas"][0];
-    assert_eq!((&first["reason"], &first["step"], &first["wakes_at"]), (&json!("paused"), &json!("room"), &json!(null)));
-    assert_eq!(body["more"], true);
-    let (_, body) = get(&server, &format!("/api/sagas/{}", early.id));
+    let ids = |sagas: &[&Saga]| sagas.iter().map(|saga| saga.id.to_string()).collect::<BTreeSet<_>>();
+    let listed = |filter| listed(&server, filter, "").0.into_iter().collect::<BTreeSet<_>>();
+    assert_eq!(listed("waits:paused"), ids(&[&early, &late, &own]));
+    assert_eq!(listed("status:paused"), ids(&[&early, &own]), "of one something is parked, which comes first");
+    assert_eq!(listed("waits:parked"), ids(&[&parked, &late]), "of one something is parked, too");
+    assert_eq!(listed("status:running,parked,paused"), ids(&[&waits, &parked, &early, &late, &own]));
+    let (_, body) = page(&server, "status:paused", "&limit=1");
+    let first = &body["items"][0]["waits"];
+    assert_eq!((&first["reason"], &first["step"], &first["wakes_at"]), (&json!("paused"), &json!(null), &json!(null)));
+    let (_, body) = get(&server, &of_saga("saga", &early.id));
     assert_eq!(body["paused"], json!({ "since": "1970-01-12T13:46:40.020Z", "by": "ann", "why": "strike" }));
     let why = &body["why"][0];
     assert_eq!((&why["reason"], &why["step"], &why["place"]), (&json!("paused"), &json!("room"), &json!(null)));
@@ -249,9 +234,9 @@ fn a_parked_undo_is_said_to_be_one() {
         let mut saga = parked("t-1", 10, &["hotel"]);
         saga.entries[0].work = work;
         let server = served([(partition_of(b"t-1", PARTITIONS), vec![row_of(&saga)])]);
-        let (_, body) = get(&server, "/api/sagas?parked=true");
-        assert_eq!(body["sagas"][0]["undo"], json!(is_undo), "{work:?}");
-        let (_, body) = get(&server, "/api/sagas/trip/t-1");
+        let (_, body) = page(&server, "waits:parked", "");
+        assert_eq!(body["items"][0]["waits"]["undo"], json!(is_undo), "{work:?}");
+        let (_, body) = get(&server, "/api/v1/saga?id=trip/t-1");
         assert_eq!(body["why"][0]["undo"], json!(is_undo), "{work:?}");
     }
 }
@@ -263,7 +248,7 @@ fn who_is_parked_is_told_by_whom_and_why() {
     let resumes = |leaf: &Value| leaf["ways_out"].to_string().contains("participant resume hotel");
     let leaf = |breakers: Vec<RowChange>| {
         let server = served([(home, [vec![row_of(&saga)], breakers].concat())]);
-        let (code, body) = get(&server, "/api/sagas/trip/t-1");
+        let (code, body) = get(&server, "/api/v1/saga?id=trip/t-1");
         assert_eq!((code, body["why"].as_array().map(Vec::len)), (200, Some(1)), "{body}");
         body["why"][0].clone()
     };

@@ -60,11 +60,6 @@ impl Site {
     }
 }
 
-fn ids(body: &serde_json::Value) -> Vec<String> {
-    let all = body["sagas"].as_array().into_iter().flatten();
-    all.map(|saga| saga["saga"].as_str().expect("an id").to_owned()).collect()
-}
-
 #[test]
 fn sagas_are_found_by_all_of_their_values_in_all_partitions() {
     let mut site = Site::new();
@@ -77,37 +72,44 @@ fn sagas_are_found_by_all_of_their_values_in_all_partitions() {
         );
     }
     let server = site.serve();
-    let find = |more: &str| get(&server, &format!("/api/sagas?definition=trip{more}"));
-    let (code, body) = find("&search=guest=c%2F7%20%C3%A4%26");
-    assert_eq!((code, ids(&body).len(), &body["more"]), (200, 10, &json!(false)), "{body}");
-    let (_, body) = find("&search=guest=c%2F7%20%C3%A4%26&search=city=city-1");
-    assert_eq!(ids(&body), ["trip/t-04", "trip/t-10", "trip/t-16"], "in order, wherever they lie");
-    let (first, ended) = (&body["sagas"][0], &body["sagas"][1]);
+    let find = |more: &str| listed(&server, &format!("definition:trip {more}"), "");
+    let guest = "guest=\"c/7 \u{e4}&\"";
+    let (found, more) = find(guest);
+    assert_eq!((found.len(), more), (10, false));
+    let (_, body) = page(&server, &format!("definition:trip {guest} city=city-1"), "");
+    let found = find(&format!("{guest} city=city-1")).0;
+    assert_eq!(found, ["trip/t-04", "trip/t-10", "trip/t-16"], "in order, wherever they lie");
+    let (first, ended) = (&body["items"][0], &body["items"][1]);
     assert_eq!(
-        (&first["status"], &first["reason"], &first["search"]["city"]),
+        (&first["status"], &first["waits"]["reason"], &first["search"]["city"]),
         (&json!("running"), &json!("reply"), &json!("city-1"))
     );
-    assert_eq!((&ended["status"], &ended["reason"], &ended["wakes_at"]), (&json!("completed"), &json!("no"), &json!(null)));
-    assert_eq!(ended["since"], json!("1970-01-01T00:00:00.020Z"), "when it ended");
-    assert_eq!(ids(&find("&search=city=city-1&search=guest=nobody").1), [""; 0]);
-    let (_, body) = find("&search=guest=c&limit=3");
-    assert_eq!((ids(&body), &body["more"]), (["trip/t-01", "trip/t-03", "trip/t-05"].map(str::to_owned).to_vec(), &json!(true)));
-    assert_eq!(ids(&find("&search=guest=c&stuck=true").1), [""; 0], "none of them needs a person");
-    assert_eq!(ids(&find("").1).len(), 10, "what is not searched lives");
-    assert_eq!(get(&server, "/api/sagas/trip/t-10").1["search"], json!({ "guest": "c/7 ä&", "city": "city-1" }));
+    assert_eq!((&ended["status"], &ended["waits"]), (&json!("completed"), &json!(null)));
+    assert_eq!(ended["ended_at"], json!("1970-01-01T00:00:00.020Z"));
+    assert_eq!(find("city=city-1 guest=nobody").0, [""; 0]);
+    let some = ["trip/t-01", "trip/t-03", "trip/t-05"].map(str::to_owned).to_vec();
+    assert_eq!(listed(&server, "definition:trip guest=c", "&limit=3"), (some, true));
+    assert_eq!(find("guest=c status:stuck").0, [""; 0], "none of them needs a person");
+    assert_eq!((find("status:running").0.len(), find("status:completed").0.len(), find("").0.len()), (10, 10, 20));
+    assert_eq!(find("since:<1s").0, [""; 0], "that was long ago");
+    let whole = get(&server, "/api/v1/saga?id=trip/t-10").1;
+    assert_eq!(whole["search"], json!({ "guest": "c/7 ä&", "city": "city-1" }));
 }
 
 #[test]
 fn what_cannot_be_searched_is_told() {
     let server = Site::new().serve();
-    let why = |path: &str| {
-        let (code, body) = get(&server, path);
+    let why = |filter: &str| {
+        let (code, body) = page(&server, filter, "");
         (code, body["detail"].as_str().unwrap_or_default().to_owned())
     };
-    assert_eq!(why("/api/sagas?search=guest=c").0, 400);
-    assert_eq!(why("/api/sagas?definition=trip&search=guest").0, 400);
+    let (code, problem) = page(&server, "guest=c", "");
+    let error = json!({ "column": 1, "message": "'guest=' says no definition, and each says itself what it is searched by",
+        "hint": "add definition:NAME" });
+    assert_eq!((code, &problem["type"], &problem["errors"]), (400, &json!("/problems/bad-filter"), &json!([error])));
     let there = "no version of trip is searched by 'hotel'; there is city, guest";
-    assert_eq!(why("/api/sagas?definition=trip&search=hotel=c"), (404, there.to_owned()));
-    let there = "no version of plain is searched by 'guest'; it has no search";
-    assert_eq!(why("/api/sagas?definition=plain&search=guest=c"), (404, there.to_owned()));
+    assert_eq!(why("definition:trip hotel=c"), (404, there.to_owned()));
+    let there = "no version of plain is searched by 'guest'; there is none";
+    assert_eq!(why("definition:plain guest=c"), (404, there.to_owned()));
+    assert_eq!(why("definition:tripp"), (404, "no saga 'tripp' is deployed; there is plain, trip".to_owned()));
 }

@@ -6,8 +6,8 @@ use ringmaster_schemas::journal::ClaimId;
 use ringmaster_schemas::names::unhex;
 use serde_json::Value;
 
-use super::super::asking;
 use super::super::exit::Failure;
+use super::super::saga;
 use super::{Story, read_on};
 use crate::api::client::Address;
 use crate::blocking;
@@ -35,7 +35,7 @@ pub(super) struct Row {
 
 /// Asks a coordinator; why its answer is of no use, where it is not.
 pub(super) fn ask(config: &Config, id: &str, api: Option<&Address>) -> Result<Row, String> {
-    let shown = asking::ask(config, api, &format!("/api/sagas/{id}")).map_err(|failure| failure.message)?;
+    let shown = saga::saga(config, id, api).map_err(|failure| failure.message)?;
     Row::of(&shown).ok_or_else(|| "its row names no turns: an earlier build stored it".to_owned())
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ringmaster_bus::Specification;
 use ringmaster_bus::sim::{Faults, SimBroker};
-use ringmaster_schemas::journal::{BreakerChange, BreakerEvent, Cause, Change, DecisionWriter, RejectionReason, Stamp};
+use ringmaster_schemas::journal::{BreakerChange, BreakerEvent, Cause, Change, DecisionWriter, Rejected, RejectionReason, Stamp};
 
 use super::*;
 
@@ -94,7 +94,10 @@ fn without_its_topic_or_where_that_refuses_nothing_is_done_quietly() {
 fn what_became_of_it_is_said_for_all_partitions() {
     let became = |done: &[i32], rejected_in: &[(i32, &str)], waits: &[i32]| Became {
         done: done.to_vec(),
-        rejected: rejected_in.iter().map(|(partition, detail)| (*partition, rejected(detail))).collect(),
+        rejected: rejected_in
+            .iter()
+            .map(|(partition, detail)| (*partition, "NOT_POSSIBLE".to_owned(), (*detail).to_owned()))
+            .collect(),
         waits: waits.to_vec(),
     };
     let pause = |became: &Became| told("hotel", ParticipantAct::Pause, became).map_err(|failure| (failure.exit, failure.message));
@@ -117,20 +120,6 @@ fn what_became_of_it_is_said_for_all_partitions() {
     assert!(exit == Exit::Waited && why.starts_with("nobody took it within the time in 21 partitions: "), "{why}");
     let resumed = told("hotel", ParticipantAct::Resume, &became(&[0], &[], &[])).expect("it is done");
     assert_eq!(resumed, "hotel is asked again in 1 of 1 partitions: what was parked goes out little by little");
-}
-
-#[test]
-fn the_embedded_bus_takes_no_acts() {
-    let config = Config::parse("test", "bus = 'embedded'").expect("these settings are right");
-    let arguments = PauseArguments {
-        participant: "hotel".to_owned(),
-        why: "they move".to_owned(),
-        by: "ann".to_owned(),
-        timeout: 1,
-        json: false,
-    };
-    let failure = act(&config, ParticipantAct::Pause, &arguments, &mut Vec::new()).expect_err("it is embedded");
-    assert!(failure.exit == Exit::Refused && failure.message.starts_with("the embedded bus belongs"), "{failure:?}");
 }
 
 /// What is in force everywhere is one number; where it is not, the others are told that are not as usual.

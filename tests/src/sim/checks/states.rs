@@ -162,8 +162,10 @@ fn indexes(store: &SimStore, partition: i32, rows: &Rows) -> Result<(), String> 
             true
         });
         read.map_err(|error| error.to_string())?;
-        let place = |row: &Vec<u8>| Saga::decode(&"".into(), row).ok().and_then(|saga| index_keys(&saga).place(index));
-        let expected: BTreeSet<(i64, RowKey)> = rows.iter().filter_map(|(key, row)| Some((place(row)?, key.clone()))).collect();
+        // Whether it is a saga or an item, its id says.
+        let place = |key: &RowKey, row: &Vec<u8>| index_keys(&Saga::decode(&key.to_string().into(), row).ok()?).place(index);
+        let expected: BTreeSet<(i64, RowKey)> =
+            rows.iter().filter_map(|(key, row)| Some((place(key, row)?, key.clone()))).collect();
         if indexed != expected {
             return Err(format!("{index:?}: the index holds {indexed:?}, rows say {expected:?}"));
         }

@@ -46,6 +46,11 @@ pub(crate) fn parse_duration(text: &str, unit: Unit) -> Result<i64, String> {
     })
 }
 
+/// Reads a duration such as `200ms`, `10s` or `1h30m`, in milliseconds. An error says what is wrong with it.
+pub fn parse_millis(text: &str) -> Result<i64, String> {
+    parse_duration(text, Unit::Millis)
+}
+
 /// In the largest unit that fits; a day is 24h.
 pub(crate) fn write_duration(millis: i64) -> String {
     let fits = |name: &str, length: i64| millis % length == 0 && millis >= length && !(name == "d" && millis == length);

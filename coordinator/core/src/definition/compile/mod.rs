@@ -39,6 +39,7 @@ use super::{Definition, DefinitionRecord, yaml};
 use build::Builder;
 pub use contracts::Sagas;
 pub(super) use contracts::run_in;
+pub use duration::parse_millis;
 pub(crate) use duration::{Unit, parse_duration, write_duration};
 pub use fields::Fields;
 use fields::Word;

@@ -1,6 +1,6 @@
 //! What a row is counted by, remembered beside the row while it is in memory: counts move by the difference.
 
-use ringmaster_schemas::names::below;
+use ringmaster_schemas::names::is_item;
 use ringmaster_schemas::state::{Entry, Saga, Standing, Status, Waits};
 use smallvec::SmallVec;
 
@@ -33,7 +33,7 @@ pub(super) struct Open {
 impl Facets {
     /// Of a row.
     pub(in crate::partition) fn of(saga: &Saga, names: &mut Names) -> Facets {
-        let Some(standing) = standing(saga) else {
+        let Some(standing) = standing_of(saga) else {
             return Facets { standing: None, is_saga: false, version: 0, most: (0, Waits::No), open: SmallVec::new() };
         };
         let version = names.version(saga.head.version());
@@ -68,20 +68,13 @@ fn second(at: i64) -> u32 {
     u32::try_from(at.div_euclid(1_000).max(0)).unwrap_or(u32::MAX)
 }
 
-/// True for the id of a row that is no saga by itself.
-pub(super) fn is_item(id: &str) -> bool {
-    // It ends with a dot and a number: most ids need no longer look.
-    let is_numbered = id.bytes().rev().find(|byte| !byte.is_ascii_digit()) == Some(b'.');
-    is_numbered && below(id).is_some_and(|below| below.item.is_some())
-}
-
 /// A row below it needs a person, or is parked or paused.
 fn holds(entry: &Entry) -> bool {
     entry.waits == Waits::Children && entry.children().is_some_and(|rows| rows.open.iter().any(|child| child.held))
 }
 
-/// None of what is only expected, of a value, and of what is gone.
-fn standing(saga: &Saga) -> Option<Standing> {
+/// How a row stands, in the word by which it is counted. None of what is only expected, of a value, and of what is gone.
+pub fn standing_of(saga: &Saga) -> Option<Standing> {
     let found = match saga.status {
         Status::Expected | Status::Swept => return None,
         Status::Completed => Standing::Completed,

@@ -20,6 +20,7 @@ use ringmaster_schemas::state::{
 };
 
 pub(super) use facets::Facets;
+pub use facets::standing_of;
 pub(super) use lately::Lately;
 pub(super) use names::Names;
 pub(super) use tally::{Tallied, tally};

@@ -7,10 +7,10 @@ use ringmaster_schemas::state::{Saga, Waits, Work};
 use smallvec::SmallVec;
 
 use super::super::times::End;
-use super::facets::is_item;
 use super::names::{Names, Number};
 use crate::faults::mutated;
 use crate::saga::code;
+use ringmaster_schemas::names::is_item;
 
 /// One thing to be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -108,7 +108,7 @@ fn a_body_that_is_too_big_is_not_taken() {
     let server = serve_by(&settings(None, None), Limits::USUAL, None);
     let sent = |bytes: usize| {
         let mut request =
-            format!("POST /api/sagas HTTP/1.1\r\nhost: localhost\r\ncontent-length: {bytes}\r\nconnection: close\r\n\r\n")
+            format!("POST /api/v1/sagas HTTP/1.1\r\nhost: localhost\r\ncontent-length: {bytes}\r\nconnection: close\r\n\r\n")
                 .into_bytes();
         request.resize(request.len() + bytes, b'x');
         send(&server, &request).problem()
@@ -118,7 +118,7 @@ fn a_body_that_is_too_big_is_not_taken() {
     assert_eq!(gate::BODY_BYTES_MAX, 1 << 20);
     // Whose body never comes is cut off as well.
     let server = serve_by(&settings(None, None), limits(|limits| limits.requests.drain = SHORT), None);
-    let request = b"POST /api/sagas HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2000000\r\nconnection: close\r\n\r\nx";
+    let request = b"POST /api/v1/sagas HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2000000\r\nconnection: close\r\n\r\nx";
     assert_eq!(send(&server, request).code, 413);
 }
 

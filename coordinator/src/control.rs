@@ -3,54 +3,55 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use ringmaster_bus::Bus;
-use ringmaster_schemas::journal::{Change, JournalRecord, Rejected, Turn};
+use ringmaster_bus::{Bus, BusError};
+use ringmaster_schemas::journal::{Change, JournalRecord, Opens, Rejected, SagaEvent, Turn};
 use ringmaster_schemas::names::Topics;
 
-use super::exit::{Exit, Failure};
 use crate::blocking;
-use crate::config::{BusKind, Config};
-
-/// Nothing can be sent to a coordinator whose bus is its own.
-pub(super) fn needs_kafka(config: &Config) -> Result<(), Failure> {
-    if config.bus == BusKind::Kafka {
-        return Ok(());
-    }
-    let why = "the embedded bus belongs to the coordinator's process, so that nothing can be sent to it: acts need Kafka";
-    Err(Failure::new(Exit::Refused, why))
-}
 
 /// How many partitions the control topic has: these settings may be others than the coordinator's.
-pub(super) fn partitions(bus: &mut impl Bus, topics: &Topics) -> Result<i32, Failure> {
+pub(crate) fn partitions(bus: &mut impl Bus, topics: &Topics) -> Result<i32, BusError> {
     let found = bus.describe(&[&topics.control])?.into_iter().next().flatten();
     let missing = || format!("there is no topic {}: run `ringmaster topics apply`", topics.control);
-    found.map(|control| control.partitions).ok_or_else(|| Failure::new(Exit::Refused, missing()))
+    found.map(|control| control.partitions).ok_or_else(|| BusError::Refused(missing()))
 }
 
 /// A record of the control topic: where it goes, by which key, and its bytes, which no other there has.
 #[derive(Debug, Clone)]
-pub(super) struct Addressed {
-    pub(super) partition: i32,
-    pub(super) key: Vec<u8>,
-    pub(super) bytes: Vec<u8>,
+pub struct Addressed {
+    /// Its partition there.
+    pub partition: i32,
+    /// Its key.
+    pub key: Vec<u8>,
+    /// What it says.
+    pub bytes: Vec<u8>,
+}
+
+/// What a partition made of a record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answered {
+    /// Where in its journal that stands.
+    pub offset: i64,
+    /// The turn that took it.
+    pub turn: Turn,
 }
 
 /// Records that were sent, and from where on the journals tell what became of them.
 #[derive(Debug)]
-pub(super) struct Sent {
+pub(crate) struct Sent {
     records: Vec<Addressed>,
     from: Vec<(i32, i64)>,
 }
 
 impl Sent {
     /// Where they went, in their order.
-    pub(super) fn partitions(&self) -> impl Iterator<Item = i32> {
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = i32> {
         self.records.iter().map(|record| record.partition)
     }
 }
 
 /// Sends records.
-pub(super) fn send(bus: &mut impl Bus, topics: &Topics, records: Vec<Addressed>) -> Result<Sent, Failure> {
+pub(crate) fn send(bus: &mut impl Bus, topics: &Topics, records: Vec<Addressed>) -> Result<Sent, BusError> {
     let partitions: BTreeSet<i32> = records.iter().map(|record| record.partition).collect();
     let bounds = blocking::bounds_each(bus, &topics.journal, partitions.into_iter())?;
     let all: Vec<_> = records.iter().map(|record| (record.partition, record.key.clone(), record.bytes.clone())).collect();
@@ -59,7 +60,12 @@ pub(super) fn send(bus: &mut impl Bus, topics: &Topics, records: Vec<Addressed>)
 }
 
 /// Reads the journal until each of these records has the turn that took it, but no longer than this; the turns by the records' places.
-pub(super) fn wait(bus: &mut impl Bus, topics: &Topics, sent: &Sent, patience: Duration) -> Result<BTreeMap<usize, Turn>, Failure> {
+pub(crate) fn wait(
+    bus: &mut impl Bus,
+    topics: &Topics,
+    sent: &Sent,
+    patience: Duration,
+) -> Result<BTreeMap<usize, Answered>, BusError> {
     let place = |(place, record)| {
         let Addressed { partition, bytes, .. }: &Addressed = record;
         ((*partition, &bytes[..]), place)
@@ -71,7 +77,7 @@ pub(super) fn wait(bus: &mut impl Bus, topics: &Topics, sent: &Sent, patience: D
             for turn in decision.turns {
                 let place = turn.input.as_ref().and_then(|input| places.get(&(read.partition, &*input.raw)).copied());
                 if let Some(place) = place {
-                    found.entry(place).or_insert(turn);
+                    found.entry(place).or_insert(Answered { offset: read.offset, turn });
                 }
             }
         }
@@ -81,6 +87,25 @@ pub(super) fn wait(bus: &mut impl Bus, topics: &Topics, sent: &Sent, patience: D
 }
 
 /// Why it was not taken, if so.
-pub(super) fn rejection(turn: &Turn) -> Option<&Rejected> {
+pub(crate) fn rejection(turn: &Turn) -> Option<&Rejected> {
     turn.changes.iter().find_map(|change| if let Change::Rejected(rejected) = change { Some(rejected) } else { None })
+}
+
+/// What became of an act that was taken.
+pub(crate) fn became(id: &str, turn: &Turn) -> String {
+    // Rows around it may be told of it in the same turn.
+    let events = turn.changes.iter().filter_map(|change| match change {
+        Change::Saga(saga) if *saga.saga == *id => Some(&saga.events),
+        _ => None,
+    });
+    let events: Vec<&SagaEvent> = events.flatten().collect();
+    match events.last() {
+        Some(SagaEvent::StopRemembered { .. }) => {
+            "remembered: its pivot is asked; if that is refused the saga is undone, and if it succeeds it is too late".to_owned()
+        }
+        Some(SagaEvent::Stuck { failure, .. } | SagaEvent::Entered { opens: Opens::Stuck { failure }, .. }) => {
+            format!("done, and it is stuck again at {}: {} {}", failure.step, failure.code, failure.message)
+        }
+        _ => "done".to_owned(),
+    }
 }

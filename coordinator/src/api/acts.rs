@@ -1,0 +1,387 @@
+//! What people do, over HTTP: an act becomes a record of the control topic, and the turn that took it, in the journal, is the answer.
+//!
+//! ```text
+//! who may? -> record (by whoever the token says) -> control topic -> partition decides, journals -> its turn is read -> done, or a problem
+//! ```
+//!
+//! Nothing is done here. An answer that is lost on its way loses nothing: the act is in the topic.
+
+mod records;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use ringmaster_bus::{Bus, BusError};
+use ringmaster_schemas::journal::RejectionReason;
+use ringmaster_schemas::names::Topics;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::allowed::{May, Role};
+use super::everyone::Request;
+use super::problem::{Problem, Refusal};
+use super::who::Principal;
+use super::{Sources, saga, sagas};
+use crate::control::{self, Addressed, Answered};
+use records::records;
+
+/// An answer is waited for so long: a request has 10 s.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// Clients of the bus that are kept ready.
+const CLIENTS_MAX: usize = 2;
+/// Answers that are remembered by their keys.
+const REMEMBERED_MAX: usize = 1_000;
+/// A key is at most so long, and so is what a person says, in bytes.
+const KEY_BYTES_MAX: usize = 200;
+const TEXT_BYTES_MAX: usize = 1_024;
+/// By this header the same act is known when it comes again.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// Brings records to the partitions, and waits for their answers.
+pub trait Hand: Send + Sync {
+    /// The answers by the records' places; none of a record that nobody took in time.
+    fn bring(&self, records: Vec<Addressed>, patience: Duration) -> Result<BTreeMap<usize, Answered>, BusError>;
+}
+
+/// A hand that has clients of a bus.
+pub struct BusHand<B> {
+    topics: Topics,
+    make: Box<dyn Fn() -> Result<B, BusError> + Send + Sync>,
+    ready: Mutex<Vec<B>>,
+}
+
+impl<B: Bus + Send> BusHand<B> {
+    /// With clients that are made so, as they are needed.
+    pub fn new(topics: Topics, make: impl Fn() -> Result<B, BusError> + Send + Sync + 'static) -> Self {
+        BusHand { topics, make: Box::new(make), ready: Mutex::default() }
+    }
+}
+
+impl<B: Bus + Send> Hand for BusHand<B> {
+    fn bring(&self, records: Vec<Addressed>, patience: Duration) -> Result<BTreeMap<usize, Answered>, BusError> {
+        let ready = || self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = ready().pop();
+        let mut client = known.map_or_else(&self.make, Ok)?;
+        let sent = control::send(&mut client, &self.topics, records)?;
+        let answers = control::wait(&mut client, &self.topics, &sent, patience)?;
+        // One that failed is not used again.
+        let mut ready = ready();
+        if ready.len() < CLIENTS_MAX {
+            ready.push(client);
+        }
+        Ok(answers)
+    }
+}
+
+/// What is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// Undo the saga.
+    Cancel,
+    /// Ask again what is stuck.
+    Retry,
+    /// Go on as if the step that is stuck had nothing to do, with this `value`.
+    Skip,
+    /// Say how what is stuck ended: `outcome`, and `value` or `code`.
+    Resolve,
+    /// Say yes where an approval is waited for.
+    Approve,
+    /// Say no there.
+    Refuse,
+    /// Let nothing of the saga go forward.
+    Pause,
+    /// Let it go on.
+    Resume,
+    /// Begin a saga that is not there, by the event in `value`.
+    Start,
+    /// Ask a participant nothing more.
+    ParticipantPause,
+    /// Ask it again.
+    ParticipantResume,
+}
+
+/// An act, as it is asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActBody {
+    /// What is done.
+    pub act: Act,
+    /// To which saga: its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saga: Option<String>,
+    /// To which participant, where the act is one of those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub participant: Option<String>,
+    /// The step that is meant, where several are stuck or wait; with `~` and its round behind the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// Why, for those who look at it later. Nothing is done without.
+    pub why: String,
+    /// Who acts, where nobody is asked for a token; with one the token says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The journal offset of the saga's last turn as it was seen: if it has moved on since, nothing is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_turn: Option<i64>,
+    /// To resolve: succeeded or refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<ActEnd>,
+    /// To resolve as refused: by which code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// To skip or resolve: the step's result. To start: the event. Any JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Box<RawValue>>,
+}
+
+/// How a step ended, as a person says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActEnd {
+    /// It was done.
+    Succeeded,
+    /// It was not, by a rule.
+    Refused,
+}
+
+/// What became of an act.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActAnswer {
+    /// What tells it from all others, in the journal too.
+    pub act_id: String,
+    /// done; rejected; or open: nobody took it in time, and it will be taken.
+    pub outcome: String,
+    /// In words.
+    pub detail: String,
+    /// In which partitions, and what became of it there. An act on a participant goes to all of them.
+    pub places: Vec<ActPlace>,
+}
+
+/// What became of an act in a partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActPlace {
+    /// Which.
+    pub partition: i32,
+    /// The offset in its journal of what it became; null while it is open.
+    pub offset: Option<i64>,
+    /// done, rejected or open.
+    pub outcome: String,
+    /// Why it was rejected.
+    pub reason: Option<String>,
+    /// The same in words; of what was done, what came of it.
+    pub detail: String,
+}
+
+/// Answers by the keys of those who asked.
+#[derive(Default)]
+pub struct Remembered {
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    by_key: HashMap<(String, String), Kept>,
+    /// Oldest first.
+    order: VecDeque<(String, String)>,
+}
+
+/// What was asked by a key, and what came of it once that is known. Held while it is found out: who asks by it meanwhile waits.
+type Kept = Arc<(String, Mutex<Option<ActAnswer>>)>;
+
+impl Remembered {
+    /// What is kept of a key; an error if something else was asked by it.
+    fn kept(&self, key: (String, String), asked: String) -> Result<Kept, Refusal> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = known.by_key.get(&key) {
+            return match kept.0 == asked {
+                true => Ok(kept.clone()),
+                false => {
+                    Err(Problem::BadRequest
+                        .because("something else was asked by this Idempotency-Key: each act has one of its own"))
+                }
+            };
+        }
+        if known.order.len() == REMEMBERED_MAX
+            && let Some(oldest) = known.order.pop_front()
+        {
+            known.by_key.remove(&oldest);
+        }
+        let kept: Kept = Arc::new((asked, Mutex::new(None)));
+        known.by_key.insert(key.clone(), kept.clone());
+        known.order.push_back(key);
+        Ok(kept)
+    }
+}
+
+/// Does something to a saga or a participant.
+pub(super) async fn act(
+    State(sources): State<Arc<Sources>>,
+    Extension(principal): Extension<Principal>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Result<Json<ActBody>, JsonRejection>,
+) -> Response {
+    let body = match body {
+        Ok(Json(body)) => body,
+        Err(rejection) => return Problem::of(rejection.status()).because(rejection.body_text()).into_response(),
+    };
+    let request = Request { uri: &uri, headers: &headers };
+    match done(&sources, &principal, request, &body) {
+        Ok(answer) => answered(answer),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+fn answered(answer: ActAnswer) -> Response {
+    match &*answer.outcome {
+        "rejected" => {
+            let reason = answer.places.iter().find_map(|place| place.reason.clone()).unwrap_or_default();
+            let problem = if reason == RejectionReason::MovedOn.as_str() { Problem::MovedOn } else { Problem::Rejected };
+            let (act_id, places) = (json!(answer.act_id), json!(answer.places));
+            problem
+                .because(answer.detail)
+                .with("reason", json!(reason))
+                .with("act_id", act_id)
+                .with("places", places)
+                .into_response()
+        }
+        "open" => (StatusCode::ACCEPTED, Json(answer)).into_response(),
+        _ => Json(answer).into_response(),
+    }
+}
+
+fn done(sources: &Sources, principal: &Principal, request: Request<'_>, body: &ActBody) -> Result<ActAnswer, Refusal> {
+    check(body)?;
+    let by = by_whom(principal, body)?;
+    may(sources, principal, request, body)?;
+    let Some(hand) = &sources.hand else { return Err(Problem::NotNow.because("this instance has no way to bring acts")) };
+    let asked = serde_json::to_string(body).unwrap_or_default();
+    let bring = || bring(&**hand, sources.partitions, body, &by);
+    match request.headers.get(IDEMPOTENCY_KEY) {
+        None => bring(),
+        Some(key) => {
+            let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= KEY_BYTES_MAX);
+            let wrong = || Problem::BadRequest.because(format!("an Idempotency-Key is text of 1 to {KEY_BYTES_MAX} bytes"));
+            let kept = sources.acts.kept((principal.name.clone(), key.ok_or_else(wrong)?.to_owned()), asked)?;
+            let mut known = kept.1.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.is_none() {
+                *known = Some(bring()?);
+            }
+            known.clone().ok_or_else(|| Problem::Failed.because("an answer was lost in here"))
+        }
+    }
+}
+
+/// Whether it says what an act of its kind says.
+fn check(body: &ActBody) -> Result<(), Refusal> {
+    let wrong = |why: &str| Err(Problem::BadRequest.because(why));
+    let is_of_participant = matches!(body.act, Act::ParticipantPause | Act::ParticipantResume);
+    match (&body.saga, &body.participant, is_of_participant) {
+        (Some(_), None, false) | (None, Some(_), true) => {}
+        (_, _, true) => return wrong("an act on a participant names `participant`, and no saga"),
+        (_, _, false) => return wrong("an act on a saga names `saga`, and no participant"),
+    }
+    if let Some(id) = &body.saga
+        && saga::partition_of(id, 1).is_none()
+    {
+        return wrong("`saga` is an id such as order-fulfilment/ord-17");
+    }
+    if body.why.trim().is_empty() || body.why.len() > TEXT_BYTES_MAX {
+        return wrong("`why` says why, in 1 to 1024 bytes");
+    }
+    if (body.outcome.is_some() || body.code.is_some()) && body.act != Act::Resolve {
+        return wrong("`outcome` and `code` are said to resolve");
+    }
+    if body.act == Act::Resolve && body.outcome.is_none() {
+        return wrong("to resolve says `outcome`: succeeded or refused");
+    }
+    if body.value.is_some() && !matches!(body.act, Act::Skip | Act::Resolve | Act::Start) {
+        return wrong("`value` is said to skip, to resolve or to start");
+    }
+    if body.act == Act::Start && body.value.is_none() {
+        return wrong("to start says the event, as `value`");
+    }
+    Ok(())
+}
+
+/// Whoever has a token is who it says. Where nobody is asked for one, people may say who they are.
+fn by_whom(principal: &Principal, body: &ActBody) -> Result<String, Refusal> {
+    match (&body.by, principal.is_known) {
+        (None, _) => Ok(principal.name.clone()),
+        (Some(by), true) if *by == principal.name => Ok(by.clone()),
+        (Some(_), true) => Err(Problem::Forbidden.because(format!("the token says that it is {}: leave `by` out", principal.name))),
+        (Some(by), false) if by.is_empty() || by.len() > TEXT_BYTES_MAX => {
+            Err(Problem::BadRequest.because("`by` says who acts, in 1 to 1024 bytes"))
+        }
+        (Some(by), false) => Ok(by.clone()),
+    }
+}
+
+/// Approvals are for those whose answer the saga waits for, all else is for operators.
+fn may(sources: &Sources, principal: &Principal, request: Request<'_>, body: &ActBody) -> Result<(), Refusal> {
+    if !matches!(body.act, Act::Approve | Act::Refuse) {
+        return match principal.may(May::Operate) {
+            true => Ok(()),
+            false => Err(Problem::Forbidden.because(format!("{} is not allowed to: it takes the role operator", principal.name))),
+        };
+    }
+    if principal.roles.contains(&Role::Admin) {
+        return Ok(());
+    }
+    let asked = sagas::roles_asked(sources, request, body.saga.as_deref().unwrap_or_default(), body.step.as_deref())?;
+    let has = |role: &String| principal.roles.contains(&Role::Approver(role.clone()));
+    match asked.iter().any(has) {
+        true => Ok(()),
+        false => {
+            let who = if asked.is_empty() {
+                "nobody's answer is waited for".to_owned()
+            } else {
+                format!("it takes approver:{}", asked.join(" or approver:"))
+            };
+            Err(Problem::Forbidden.because(format!("{} is not allowed to: {who}", principal.name)))
+        }
+    }
+}
+
+fn bring(hand: &dyn Hand, partitions: i32, body: &ActBody, by: &str) -> Result<ActAnswer, Refusal> {
+    let id = format!("{:016x}", fastrand::u64(..));
+    let records = records(&id, partitions, body, by);
+    let places: Vec<i32> = records.iter().map(|record| record.partition).collect();
+    let failed = |error: BusError| Problem::NotNow.because(format!("the broker does not take it: {error}"));
+    let answers = hand.bring(records, PATIENCE).map_err(failed)?;
+    let of = |(place, partition): (usize, i32)| place_of(body, partition, answers.get(&place));
+    let places: Vec<ActPlace> = places.into_iter().enumerate().map(of).collect();
+    let has = |outcome: &str| places.iter().any(|place| place.outcome == outcome);
+    // Done anywhere is done; it is open as long as nothing is known.
+    let outcome = ["done", "open", "rejected"].into_iter().find(|outcome| has(outcome)).unwrap_or("open").to_owned();
+    let detail = places.iter().find(|place| place.outcome == outcome).map(|place| place.detail.clone()).unwrap_or_default();
+    Ok(ActAnswer { act_id: id, outcome, detail, places })
+}
+
+fn place_of(body: &ActBody, partition: i32, answer: Option<&Answered>) -> ActPlace {
+    let Some(Answered { offset, turn }) = answer else {
+        let detail =
+            "nobody took it within the time: it lies in the control topic, and is taken when a coordinator reads it".to_owned();
+        return ActPlace { partition, offset: None, outcome: "open".to_owned(), reason: None, detail };
+    };
+    match control::rejection(turn) {
+        Some(rejected) => {
+            let (reason, detail) = (rejected.reason.as_str().to_owned(), rejected.detail.to_string());
+            ActPlace { partition, offset: Some(*offset), outcome: "rejected".to_owned(), reason: Some(reason), detail }
+        }
+        None => {
+            let detail = body.saga.as_ref().map_or_else(|| "done".to_owned(), |id| control::became(id, turn));
+            ActPlace { partition, offset: Some(*offset), outcome: "done".to_owned(), reason: None, detail }
+        }
+    }
+}
