@@ -15,6 +15,7 @@ mod everyone;
 mod filter;
 mod gate;
 mod list;
+mod openapi;
 mod overview;
 mod participants;
 mod peers;
@@ -39,12 +40,14 @@ use ringmaster_store::Store;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::runtime::{NOT_CLAIMED, Newest, PartitionStatus, Status, wall};
 use crate::telemetry::Metrics;
 pub use acts::{Act, ActAnswer, ActBody, ActEnd, ActPlace, BusHand, Hand, Remembered};
 use everyone::{Others, Request, Scope, ask_others};
 pub use list::{Explain, SagaLine, SagaPage, SagaWaits};
+use openapi::Problems;
 pub(crate) use overview::Counted;
 pub use overview::{AsOf, DefinitionCounts, Happened, Missing, Overview, WaitCounts};
 pub(crate) use participants::badness;
@@ -116,9 +119,11 @@ fn for_all<T: Serialize + DeserializeOwned + Send>(
 }
 
 /// Which partitions another instance asks for, of this one alone.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct OfPartitions {
+    /// Of this instance alone, and of these partitions, such as `0,3`: so instances ask each other.
     partitions: Option<String>,
 }
 
@@ -169,11 +174,14 @@ async fn readiness(State(sources): State<Arc<Sources>>) -> Response {
 const NOT_JOINED: &str =
     "the group has not said yet which partitions are this instance's: is the broker reachable? Another one may be handing over";
 
+/// Where each partition stands that this instance has, and which it only follows.
+#[utoipa::path(get, path = "/api/v1/partitions", tag = "operation", responses((status = 200, body = Value), Problems))]
 async fn partitions(State(sources): State<Arc<Sources>>) -> Response {
     Json(json!({ "partitions": sources.status.partitions(), "followed": sources.status.followed() })).into_response()
 }
 
 /// How many sagas stand where, and what has happened.
+#[utoipa::path(get, path = "/api/v1/overview", tag = "sagas", params(OfPartitions), responses((status = 200, body = Overview), Problems))]
 async fn overview(State(sources): State<Arc<Sources>>, uri: Uri, headers: HeaderMap, Query(of): Query<OfPartitions>) -> Response {
     let found = |here: &[i32]| Ok(Overview::of(&sources.counted(here)?, &sources.knowledge.get().catalog));
     let add = |all: &mut Overview, others: Others<Overview>| {
@@ -184,6 +192,13 @@ async fn overview(State(sources): State<Arc<Sources>>, uri: Uri, headers: Header
 }
 
 /// What each participant was asked and has not answered, and whether it is asked now.
+#[utoipa::path(
+    get,
+    path = "/api/v1/participants",
+    tag = "participants",
+    params(OfPartitions),
+    responses((status = 200, body = Participants), Problems)
+)]
 async fn participants(
     State(sources): State<Arc<Sources>>,
     uri: Uri,
@@ -198,13 +213,24 @@ async fn participants(
     for_all(&sources, Request { uri: &uri, headers: &headers }, of.partitions.as_deref(), of_these, add)
 }
 
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+struct Me {
+    /// As journals and logs name it.
+    name: String,
+    /// What it is to this coordinator.
+    roles: Vec<String>,
+}
+
 /// Who asks, and what they may.
-async fn me(Extension(principal): Extension<Principal>) -> Response {
-    let roles: Vec<String> = principal.roles.iter().map(ToString::to_string).collect();
-    Json(json!({ "name": principal.name, "roles": roles })).into_response()
+#[utoipa::path(get, path = "/api/v1/me", tag = "access", responses((status = 200, body = Me), Problems))]
+async fn me(Extension(principal): Extension<Principal>) -> Json<Me> {
+    let roles = principal.roles.iter().map(ToString::to_string).collect();
+    Json(Me { name: principal.name, roles })
 }
 
 /// Which tokens there are, and when each was last used here: of secrets nothing is known.
+#[utoipa::path(get, path = "/api/v1/tokens", tag = "access", responses((status = 200, body = Value), Problems))]
 async fn held_tokens(State(sources): State<Arc<Sources>>) -> Response {
     let (tokens, now) = (sources.tokens.as_ref().map(|tokens| tokens.list()).unwrap_or_default(), wall());
     let shown = |(known, used): &(tokens::Known, Option<i64>)| {

@@ -25,9 +25,11 @@ use ringmaster_schemas::names::Topics;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::allowed::{May, Role};
 use super::everyone::Request;
+use super::openapi::Problems;
 use super::problem::{Problem, Refusal};
 use super::who::Principal;
 use super::{Sources, saga, sagas};
@@ -83,7 +85,7 @@ impl<B: Bus + Send> Hand for BusHand<B> {
 }
 
 /// What is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Act {
     /// Undo the saga.
@@ -111,7 +113,7 @@ pub enum Act {
 }
 
 /// An act, as it is asked for.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ActBody {
     /// What is done.
@@ -141,11 +143,12 @@ pub struct ActBody {
     pub code: Option<String>,
     /// To skip or resolve: the step's result. To start: the event. Any JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Value>)]
     pub value: Option<Box<RawValue>>,
 }
 
 /// How a step ended, as a person says it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ActEnd {
     /// It was done.
@@ -155,7 +158,7 @@ pub enum ActEnd {
 }
 
 /// What became of an act.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ActAnswer {
     /// What tells it from all others, in the journal too.
     pub act_id: String,
@@ -168,7 +171,7 @@ pub struct ActAnswer {
 }
 
 /// What became of an act in a partition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ActPlace {
     /// Which.
     pub partition: i32,
@@ -224,6 +227,18 @@ impl Remembered {
 }
 
 /// Does something to a saga or a participant.
+#[utoipa::path(
+    post,
+    path = "/api/v1/acts",
+    tag = "acts",
+    params(("Idempotency-Key" = Option<String>, Header, description = "By the same key the same act is done once", min_length = 1, max_length = 200)),
+    request_body = ActBody,
+    responses(
+        (status = 200, description = "Done", body = ActAnswer),
+        (status = 202, description = "Nobody took it yet: it lies in the control topic", body = ActAnswer),
+        Problems
+    )
+)]
 pub(super) async fn act(
     State(sources): State<Arc<Sources>>,
     Extension(principal): Extension<Principal>,

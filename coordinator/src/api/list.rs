@@ -20,6 +20,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::state::{RowKey, Saga};
 use ringmaster_store::{Seen, Store, Walk};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::filter::{Filter, Row};
 use super::overview::{AsOf, Missing};
@@ -49,7 +50,7 @@ impl Bounds {
 }
 
 /// A page of sagas.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SagaPage {
     /// In the order of the index that they were found by.
     pub items: Vec<SagaLine>,
@@ -71,7 +72,7 @@ pub struct SagaPage {
 }
 
 /// How sagas were found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Explain {
     /// Through what.
     pub index: String,

@@ -14,12 +14,13 @@ use ringmaster_schemas::state::{Counts, RowKey, Waits};
 use ringmaster_store::Store;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::saga::time;
 use crate::runtime::{PartitionStatus, Totals, VersionTotals};
 
 /// Of the partitions that an instance has, or of several instances'.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Overview {
     /// How many sagas stand in each way, those that have ended and are remembered too: running, compensating, stuck, parked, paused,
     /// held, completed, compensated.
@@ -36,7 +37,7 @@ pub struct Overview {
 }
 
 /// What has happened to sagas.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Happened {
     /// Counted since then in all partitions, RFC 3339; null: since the beginning.
     pub since: Option<String>,
@@ -49,7 +50,7 @@ pub struct Happened {
 }
 
 /// The sagas of a version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DefinitionCounts {
     /// Its name; null if this instance does not know the version yet.
     pub definition: Option<String>,
@@ -64,7 +65,7 @@ pub struct DefinitionCounts {
 }
 
 /// What waits at a step for one reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WaitCounts {
     /// The step; null: the saga as a whole.
     pub step: Option<String>,
@@ -79,7 +80,7 @@ pub struct WaitCounts {
 }
 
 /// As of when a partition's counts are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AsOf {
     /// Which partition.
     pub partition: i32,
@@ -90,7 +91,7 @@ pub struct AsOf {
 }
 
 /// A partition that is left out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Missing {
     /// Which partition.
     pub partition: i32,

@@ -7,13 +7,14 @@ use ringmaster_core::definition::Catalog;
 use ringmaster_schemas::state::{Breaker, BreakerState, RowKey, RowKind};
 use ringmaster_store::Store;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::overview::{AsOf, Counted, Missing, text};
 use super::saga::time;
 use crate::runtime::{ParticipantTotals, Totals, Waiting};
 
 /// All participants, as of the last checkpoints.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Participants {
     /// By name.
     pub participants: Vec<Participant>,
@@ -25,7 +26,7 @@ pub struct Participants {
 }
 
 /// One participant.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Participant {
     /// Its name.
     pub participant: String,

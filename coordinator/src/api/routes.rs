@@ -11,7 +11,7 @@ use axum::routing::{MethodRouter, get, post};
 use super::allowed::May;
 use super::gate::{self, Gate};
 use super::problem::Problem;
-use super::{Sources, acts, held_tokens, me, metrics, overview, participants, partitions, readiness, sagas};
+use super::{Sources, acts, held_tokens, me, metrics, openapi, overview, participants, partitions, readiness, sagas};
 
 /// How much answering takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,7 @@ pub(super) fn all() -> Vec<Route> {
         get_of("/metrics",               May::Measure,    Weight::Light, get(metrics)),
         post_of("/api/v1/acts",          May::Act,        Weight::Act,   post(acts::act)),
         get_of("/api/v1/me",             May::See,        Weight::Light, get(me)),
+        get_of("/api/v1/openapi.json",   May::See,        Weight::Light, get(openapi::openapi)),
         get_of("/api/v1/overview",       May::See,        Weight::Store, get(overview)),
         get_of("/api/v1/participants",   May::See,        Weight::Store, get(participants)),
         get_of("/api/v1/partitions",     May::See,        Weight::Light, get(partitions)),

@@ -9,15 +9,17 @@ use axum::response::{IntoResponse, Response};
 use ringmaster_schemas::names::percent_encode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, ToSchema};
 
 use super::everyone::{Request, Scope, ask_others, ask_owner};
 use super::list::{self, Asked, Bounds, LIMIT_MAX, Question, Refused, SagaPage};
+use super::openapi::Problems;
 use super::problem::{Problem, Refusal};
 use super::{Sources, overview, saga};
 use crate::runtime::{NOT_CLAIMED, PartitionStatus, wall};
 
 /// Which of what is found comes first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Order {
     /// As the index has it: what is stuck or paused, the longest first; what is parked, as it goes out; all else by id.
@@ -28,26 +30,40 @@ pub(super) enum Order {
 }
 
 /// Which sagas are asked for.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
+    /// Which sagas are meant: terms such as `status:stuck definition:order-fulfilment since:>2h`, with spaces between them. Nothing means all.
     filter: String,
+    /// Sagas of a page.
+    #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<usize>,
+    /// Which comes first.
+    #[param(inline)]
     order: Order,
+    /// `next_cursor` of the page before, with the same filter and order.
     cursor: Option<String>,
+    /// Says by which index it was found, and what that took.
     explain: bool,
+    /// Of this instance alone, and of these partitions, such as `0,3`: so instances ask each other.
     partitions: Option<String>,
 }
 
 /// Which saga is asked for.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct IdQuery {
+    /// The id of a saga, or of an item or sub-saga. It has percent signs and slashes of its own: as a value of a query it is encoded once more.
+    #[param(example = "order-fulfilment/ord-17")]
     id: String,
+    /// Of this instance alone: so instances ask each other.
     partitions: Option<String>,
 }
 
 /// A page of the sagas that a filter means.
+#[utoipa::path(get, path = "/api/v1/sagas", tag = "sagas", params(ListQuery), responses((status = 200, body = SagaPage), Problems))]
 pub(super) async fn sagas(
     State(sources): State<Arc<Sources>>,
     uri: Uri,
@@ -104,7 +120,8 @@ fn here(sources: &Sources, scope: &Scope, question: &Question) -> Result<SagaPag
     Ok(SagaPage { as_of, missing, ..page })
 }
 
-/// A saga by its id.
+/// A saga by its id: its whole row, without bodies.
+#[utoipa::path(get, path = "/api/v1/saga", tag = "sagas", params(IdQuery), responses((status = 200, body = Value), Problems))]
 pub(super) async fn saga(
     State(sources): State<Arc<Sources>>,
     uri: Uri,
@@ -115,6 +132,7 @@ pub(super) async fn saga(
 }
 
 /// What a saga waits for: of what is known of it, what says that.
+#[utoipa::path(get, path = "/api/v1/saga/why", tag = "sagas", params(IdQuery), responses((status = 200, body = Value), Problems))]
 pub(super) async fn why(
     State(sources): State<Arc<Sources>>,
     uri: Uri,

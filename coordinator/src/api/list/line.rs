@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::state::{Entry, Status};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::super::filter::{Filter, Leaf, Row};
 use super::super::overview::text;
 use super::super::saga::time;
 
 /// A saga in a line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SagaLine {
     /// Its id.
     pub saga: String,
@@ -43,7 +44,7 @@ pub struct SagaLine {
 }
 
 /// What a saga waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SagaWaits {
     /// Why: reply, retry, stuck, time, approval, event, parked, paused, items or sub-saga.
     pub reason: String,
