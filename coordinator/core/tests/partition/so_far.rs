@@ -16,10 +16,11 @@ fn worker(line: &Line) -> Option<AskedSoFar> {
 #[test]
 fn what_is_unanswered_is_known_before_it_is_stored() {
     let mut line = super::parking::line();
-    for id in ["one", "two", "three"] {
-        line.start(ALPHAS, id);
-    }
+    line.start_unacknowledged(ALPHAS, "one");
     assert_eq!(worker(&line), None, "what is not confirmed may never have been");
+    line.acknowledge();
+    line.start(ALPHAS, "two");
+    line.start(ALPHAS, "three");
     line.acknowledge();
     assert_eq!(worker(&line), Some(AskedSoFar { issued: 3, unanswered: 3, ..AskedSoFar::default() }));
     let second = line.clocks.wall / 1_000;
