@@ -14,6 +14,7 @@ pub mod config;
 pub mod graph;
 pub mod participant;
 pub mod runtime;
+pub mod scaling;
 pub mod scenarios;
 pub mod telemetry;
 pub mod topics;
