@@ -18,6 +18,7 @@ pub mod problem;
 mod routes;
 mod saga;
 mod sagas;
+mod scaling;
 mod search;
 mod server;
 mod tls;
@@ -37,6 +38,7 @@ use ringmaster_store::Store;
 use serde_json::{Value, json};
 
 use crate::runtime::{NOT_CLAIMED, Newest, PartitionStatus, Status, wall};
+use crate::scaling::Scaling;
 use crate::telemetry::Metrics;
 pub(crate) use overview::Counted;
 pub use overview::{AsOf, DefinitionCounts, Happened, Missing, Overview, WaitCounts};
@@ -45,6 +47,8 @@ pub use participants::{Participant, Participants};
 pub use peers::Peers;
 use problem::Problem;
 pub(crate) use saga::{key_of, partition_of};
+pub(crate) use scaling::not_found as scaling_not_found;
+pub use scaling::{AllScaling, ParticipantScaling};
 pub use server::{Port, Server, listen, serve};
 use tokens::Tokens;
 
@@ -62,6 +66,8 @@ pub struct Sources {
     pub partitions: i32,
     /// Who else is in the group, and what each has; none where there can be nobody.
     pub peers: Option<Arc<Peers>>,
+    /// Which participant is about to be the bottleneck.
+    pub scaling: Arc<Scaling>,
     /// Who may ask; none where nobody is asked for a token. Serving fills it in.
     pub tokens: Option<Arc<Tokens>>,
 }
@@ -115,6 +121,7 @@ async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
         // All else is told; those stay as they were.
         Err(why) => tracing::warn!(%why, "the counts cannot be read"),
     }
+    sources.metrics.scaling(&sources.scaling.told());
     let text = sources.metrics.render(&status.partitions(), &status.followed(), &status.topics(), &sources.knowledge.get().catalog);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }

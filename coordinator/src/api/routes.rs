@@ -11,7 +11,7 @@ use axum::routing::{MethodRouter, get};
 use super::allowed::May;
 use super::gate::{self, Gate};
 use super::problem::Problem;
-use super::{Sources, held_tokens, metrics, overview, participants, partitions, readiness, saga, sagas};
+use super::{Sources, held_tokens, metrics, overview, participants, partitions, readiness, saga, sagas, scaling};
 
 /// How much answering takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub(super) fn all() -> Vec<Route> {
         get_of("/api/partitions",        May::See,        Weight::Light, get(partitions)),
         get_of("/api/v1/overview",       May::See,        Weight::Store, get(overview)),
         get_of("/api/v1/participants",   May::See,        Weight::Store, get(participants)),
+        get_of("/api/v1/participants/{name}/scaling", May::See, Weight::Light, get(scaling::one)),
+        get_of("/api/v1/scaling",        May::See,        Weight::Light, get(scaling::all)),
         get_of("/api/sagas",             May::See,        Weight::Store, get(sagas)),
         get_of("/api/sagas/{*id}",       May::See,        Weight::Store, get(saga)),
         get_of("/api/tokens",            May::Administer, Weight::Light, get(held_tokens)),

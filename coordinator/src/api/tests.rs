@@ -16,6 +16,7 @@ mod elsewhere;
 mod guarded;
 mod items;
 mod parked;
+mod scaling;
 mod search;
 
 const PARTITIONS: i32 = 4;
@@ -27,7 +28,8 @@ fn started(status: Arc<Status>, store: &SimStore) -> Server {
 fn serving(status: Arc<Status>, store: &SimStore, knowledge: Knowledge) -> Server {
     let (metrics, knowledge) = (Arc::new(Metrics::new("test")), Arc::new(Newest::new(Arc::new(knowledge))));
     let store = Arc::new(store.clone());
-    let sources = Sources { metrics, status, store, knowledge, partitions: PARTITIONS, peers: None, tokens: None };
+    let sources =
+        Sources { metrics, status, store, knowledge, partitions: PARTITIONS, peers: None, scaling: Arc::default(), tokens: None };
     serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources, local()).expect("serves")
 }
 
@@ -307,8 +309,16 @@ fn a_dropped_server_has_let_go_of_the_store_though_a_client_stays() {
         let store: Arc<dyn Store> = Arc::new(SimStore::new());
         let metrics = Arc::new(Metrics::new("test"));
         let (status, knowledge) = (Arc::default(), Arc::new(Newest::new(Arc::new(nothing_known()))));
-        let sources =
-            Sources { metrics, status, store: store.clone(), knowledge, partitions: PARTITIONS, peers: None, tokens: None };
+        let sources = Sources {
+            metrics,
+            status,
+            store: store.clone(),
+            knowledge,
+            partitions: PARTITIONS,
+            peers: None,
+            scaling: Arc::default(),
+            tokens: None,
+        };
         let server = serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources, local()).expect("serves");
         let mut client = std::net::TcpStream::connect(server.address()).expect("it listens");
         std::io::Write::write_all(&mut client, b"GET /healthz HTTP/1.1\r\n").expect("half a question");
