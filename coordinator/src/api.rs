@@ -23,6 +23,7 @@ pub mod problem;
 mod routes;
 mod saga;
 mod sagas;
+mod scaling;
 mod server;
 mod tls;
 pub mod tokens;
@@ -43,6 +44,7 @@ use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::runtime::{NOT_CLAIMED, Newest, PartitionStatus, Status, wall};
+use crate::scaling::Scaling;
 use crate::telemetry::Metrics;
 pub use acts::{Act, ActAnswer, ActBody, ActEnd, ActPlace, BusHand, Hand, Remembered};
 use everyone::{Others, Request, Scope, ask_others};
@@ -55,6 +57,8 @@ pub use participants::{Participant, Participants};
 pub use peers::Peers;
 use problem::Problem;
 pub(crate) use saga::{key_of, partition_of};
+pub(crate) use scaling::not_found as scaling_not_found;
+pub use scaling::{AllScaling, ParticipantScaling};
 pub use server::{Port, Server, listen, serve};
 use tokens::Tokens;
 use who::Principal;
@@ -73,6 +77,8 @@ pub struct Sources {
     pub partitions: i32,
     /// Who else is in the group, and what each has; none where there can be nobody.
     pub peers: Option<Arc<Peers>>,
+    /// Which participant is about to be the bottleneck.
+    pub scaling: Arc<Scaling>,
     /// Who may ask; none where nobody is asked for a token. Serving fills it in.
     pub tokens: Option<Arc<Tokens>>,
     /// Brings acts to the partitions.
@@ -137,6 +143,7 @@ async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
         // All else is told; those stay as they were.
         Err(why) => tracing::warn!(%why, "the counts cannot be read"),
     }
+    sources.metrics.scaling(&sources.scaling.told());
     let text = sources.metrics.render(&status.partitions(), &status.followed(), &status.topics(), &sources.knowledge.get().catalog);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }

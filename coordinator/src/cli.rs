@@ -29,6 +29,7 @@ mod rivals;
 mod run;
 mod saga;
 mod sagas;
+mod scaling;
 mod select;
 mod snapshots;
 mod sources;
@@ -202,6 +203,9 @@ fn about_participants(config: &Config, command: &ParticipantCommand, out: &mut d
     let (act, arguments) = match command {
         // It asks a coordinator, and no broker.
         ParticipantCommand::List { json, asked } => return participants::list(config, asked.api.as_ref(), *json, out),
+        ParticipantCommand::Scaling { participant, json, asked } => {
+            return scaling::scaling(config, asked.api.as_ref(), (participant.as_deref(), *json), out);
+        }
         ParticipantCommand::Pause(arguments) => (ParticipantAct::Pause, arguments),
         ParticipantCommand::Resume(arguments) => (ParticipantAct::Resume, arguments),
     };

@@ -9,6 +9,7 @@ mod breaker;
 mod convert;
 mod layers;
 mod memory;
+mod scaling;
 pub(crate) mod values;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use ringmaster_core::partition::{Limits as PartitionLimits, StartAt};
 use ringmaster_schemas::journal::Encoding;
 use ringmaster_schemas::names::DEFAULT_PREFIX;
 
+use crate::scaling::Configured;
 use layers::Layers;
 
 pub use api::{Api, TlsFiles};
@@ -164,6 +166,8 @@ pub struct Participant {
     pub encoding: Encoding,
     /// How long it recognises a repeated command.
     pub remembers: Duration,
+    /// By what it is told whether it is about to be the bottleneck.
+    pub scaling: Configured,
 }
 
 /// Bounds; the default file says what each is for.
@@ -355,6 +359,7 @@ fn read_participant(layers: &mut Layers, name: &str) -> Participant {
             Duration::from_millis(DEFAULTS.remembers_ms.unsigned_abs()),
             values::duration_within("1s", "36500d"),
         ),
+        scaling: scaling::read(layers, name),
     }
 }
 

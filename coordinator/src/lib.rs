@@ -15,6 +15,7 @@ pub mod control;
 pub mod graph;
 pub mod participant;
 pub mod runtime;
+pub mod scaling;
 pub mod scenarios;
 pub mod telemetry;
 pub mod topics;

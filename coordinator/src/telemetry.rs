@@ -8,6 +8,7 @@
 
 mod counted;
 mod family;
+mod foretold;
 mod metrics;
 pub mod names;
 mod took;

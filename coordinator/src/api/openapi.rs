@@ -26,6 +26,8 @@ use super::problem::CONTENT_TYPE;
         super::overview,
         super::participants,
         super::partitions,
+        super::scaling::all,
+        super::scaling::one,
         super::sagas::saga,
         super::sagas::sagas,
         super::sagas::why,

@@ -11,7 +11,9 @@ use axum::routing::{MethodRouter, get, post};
 use super::allowed::May;
 use super::gate::{self, Gate};
 use super::problem::Problem;
-use super::{Sources, acts, held_tokens, me, metrics, openapi, overview, participants, partitions, readiness, sagas};
+use super::{
+    Sources, acts, held_tokens, me, metrics, openapi, overview, participants, partitions, readiness, sagas, scaling,
+};
 
 /// How much answering takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +60,8 @@ pub(super) fn all() -> Vec<Route> {
         get_of("/api/v1/openapi.json",   May::See,        Weight::Light, get(openapi::openapi)),
         get_of("/api/v1/overview",       May::See,        Weight::Store, get(overview)),
         get_of("/api/v1/participants",   May::See,        Weight::Store, get(participants)),
+        get_of("/api/v1/participants/{name}/scaling", May::See, Weight::Store, get(scaling::one)),
+        get_of("/api/v1/scaling",        May::See,        Weight::Store, get(scaling::all)),
         get_of("/api/v1/partitions",     May::See,        Weight::Light, get(partitions)),
         get_of("/api/v1/sagas",          May::See,        Weight::Store, get(sagas::sagas)),
         get_of("/api/v1/saga",           May::See,        Weight::Store, get(sagas::saga)),

@@ -16,6 +16,7 @@ mod elsewhere;
 mod guarded;
 mod items;
 mod parked;
+mod scaling;
 mod search;
 
 const PARTITIONS: i32 = 4;
@@ -34,6 +35,7 @@ pub(super) fn sources(store: Arc<dyn Store>) -> Sources {
         knowledge,
         partitions: PARTITIONS,
         peers: None,
+        scaling: Arc::default(),
         tokens: None,
         hand: None,
         acts: Remembered::default(),

@@ -50,6 +50,21 @@ pub(super) enum ParticipantCommand {
         #[command(flatten)]
         asked: Asked,
     },
+    /// Say which participant is the bottleneck, or is about to be: what each is asked and can answer, and how many members it should have.
+    ///
+    /// All by what the coordinators here have asked and were answered in the last minutes; nothing is asked of participants. What is not
+    /// known yet is shown as -. A capacity is known once there was a queue, or by its setting `concurrency`.
+    #[command(after_help = super::scaling::EXAMPLES)]
+    Scaling {
+        /// Only this participant.
+        #[arg(value_name = "NAME")]
+        participant: Option<String>,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        asked: Asked,
+    },
 }
 
 /// What stands on the command line.

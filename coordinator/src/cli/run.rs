@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ringmaster_bus::embedded::Log;
-use ringmaster_bus::kafka::{KafkaBus, Member, MemberFound, members};
+use ringmaster_bus::kafka::{KafkaBus, Member, MemberFound, member_counts, members};
 use ringmaster_bus::{Alone, Bus, BusError, Membership};
 use ringmaster_core::definition::Catalog;
 use ringmaster_core::partition::{Counters, Times};
@@ -28,6 +28,7 @@ use crate::runtime::{
     self, Follower, Following, Holding, Instance, Knowledge, Newest, Parts, Plan, Setup, SetupSettings, SnapshotSettings, Standby,
     Status, View,
 };
+use crate::scaling::{AskMembers, Scaling};
 use crate::telemetry::Metrics;
 
 /// How often the main thread looks whether it is to stop.
@@ -145,10 +146,12 @@ fn run_on<B: Bus + Send + 'static>(
         folder: config.definitions_watched.then(|| config.definitions.clone()),
     };
     let newest = Arc::new(Newest::new(knowledge.clone()));
+    let scaling = attend(&mut instance, config.scaling(setup.worker().outputs, ask_members(config)), &status, &newest);
     instance.follow(Follower::new(client(&patient(config))?, following, knowledge, setup), newest.clone());
     let (shown, partitions) = (status.clone(), config.partitions);
     let (hand, acts) = (Some(hand(config, client.clone())), api::Remembered::default());
-    let sources = api::Sources { metrics, status: shown, store, knowledge: newest, partitions, peers, tokens: None, hand, acts };
+    let sources =
+        api::Sources { metrics, status: shown, store, knowledge: newest, partitions, peers, scaling, tokens: None, hand, acts };
     let server = match listener.zip(port).map(|(listener, port)| api::serve(listener, sources, port)).transpose() {
         Ok(server) => server,
         Err(error) => {
@@ -226,6 +229,27 @@ fn peers(config: &Config) -> Option<Arc<api::Peers>> {
     let ask = move || members(&settings, &group).map_err(|error| error.to_string());
     let speak_tls = config.api.tls.is_some();
     (config.bus == BusKind::Kafka).then(|| Arc::new(api::Peers::new(ask).by_tls(speak_tls)))
+}
+
+/// How often books are looked at, and the broker is asked who works for participants.
+const SAMPLE_EVERY: Duration = Duration::from_millis(100);
+const MEMBERS_EVERY: Duration = Duration::from_secs(5);
+
+/// Who asks the broker how many members groups have; nobody where there are none.
+fn ask_members(config: &Config) -> Option<Box<AskMembers>> {
+    let settings = config.kafka_settings();
+    let ask = move |groups: &[String]| member_counts(&settings, groups).map_err(|error| error.to_string());
+    (config.bus == BusKind::Kafka).then(|| Box::new(ask) as Box<AskMembers>)
+}
+
+/// Tells which participant is about to be the bottleneck, until the instance ends.
+fn attend(instance: &mut Instance, scaling: Scaling, status: &Arc<Status>, newest: &Arc<Newest>) -> Arc<Scaling> {
+    let scaling = Arc::new(scaling);
+    let (looks, status, known) = (scaling.clone(), status.clone(), newest.clone());
+    instance.attend("scaling", SAMPLE_EVERY, move || looks.sample(runtime::now(), &status, &known));
+    let (asks, known) = (scaling.clone(), newest.clone());
+    instance.attend("members", MEMBERS_EVERY, move || asks.ask_members(&runtime::now, &known));
+    scaling
 }
 
 /// How it keeps warm copies of what others have; none where there are no others.

@@ -11,6 +11,7 @@ use ringmaster_schemas::names::Topics;
 
 use super::Config;
 use crate::runtime::{CompileOptions, Deploying, InputOptions, InstanceSettings, SetupSettings};
+use crate::scaling::{AskMembers, Scaling};
 
 /// The group of the instances of a prefix.
 pub fn group_of(prefix: &str) -> String {
@@ -108,6 +109,13 @@ impl Config {
             fetched_bytes_max: self.shares().fetched,
             ..KafkaSettings::new(&self.kafka.bootstrap)
         }
+    }
+
+    /// What tells which participant is about to be the bottleneck. `topics`: partition counts of what is sent to; `ask`: who asks the
+    /// broker for the members of groups.
+    pub fn scaling(&self, topics: impl IntoIterator<Item = (String, i32)>, ask: Option<Box<AskMembers>>) -> Scaling {
+        let configured = self.participants.iter().map(|(name, participant)| (name.clone(), participant.scaling.clone()));
+        Scaling::new(&self.prefix, self.partitions, configured.collect(), topics.into_iter().collect(), ask)
     }
 
     /// The group that shares the partitions out.

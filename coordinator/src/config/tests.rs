@@ -33,7 +33,10 @@ fn the_default_file_names_every_setting() {
         assert!(named, "{key} is in the default file");
     }
     assert_eq!(read.topics.keys().collect::<Vec<_>>(), ["orders"]);
-    assert_eq!(read.participants["payment"], Participant { encoding: Encoding::Avro, remembers: Duration::from_secs(30 * 86_400) });
+    let group = Some("ringmaster.participant.payment".to_owned());
+    let scaling = Configured { slo_ms: Some(5_000), concurrency: Some(1), group, max_members: Some(8) };
+    let remembers = Duration::from_secs(30 * 86_400);
+    assert_eq!(read.participants["payment"], Participant { encoding: Encoding::Avro, remembers, scaling });
     assert_eq!(read.topics["orders"].mode, Topic::default().mode, "the example's mode is the default");
     assert_eq!(read.topics["orders"].type_field, Topic::default().type_field);
 }
@@ -59,7 +62,10 @@ fn what_messages_advise_is_a_setting() {
     let advice = "participants.\"eu.payment\".remembers = '40d'\nparticipants.\"eu.payment\".encoding = 'json'";
     let read = config(advice, &[], &[]).expect("a participant's name may have dots");
     let remembers = Duration::from_secs(40 * 86_400);
-    assert_eq!(read.participants["eu.payment"], Participant { encoding: Encoding::Json, remembers });
+    assert_eq!(
+        read.participants["eu.payment"],
+        Participant { encoding: Encoding::Json, remembers, scaling: Configured::default() }
+    );
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use super::group::member::{Orders, Says, Team};
 use super::group::{Order, Standby};
 use super::knowledge::{Knowledge, Newest};
 use super::memory::Memory;
-use super::news::News;
+use super::news::{News, Untaken};
 use super::setup::Setup;
 use super::snapshots::{SnapshotSettings, SnapshotTaker, View};
 use super::status::{self, PartitionStatus, Status};
@@ -34,6 +34,9 @@ const WAIT_MIN: Duration = Duration::from_millis(1);
 const STOP_MAX: Duration = Duration::from_secs(10);
 /// Workers report to people and metrics this often.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
+
+/// And what participants were asked, so often: how many are unanswered moves quickly.
+const ASKED_EVERY: Duration = Duration::from_millis(100);
 
 /// Takes what was counted since the last report.
 pub type Report = Arc<dyn Fn(&Counters, &Times) + Send + Sync>;
@@ -187,6 +190,22 @@ impl Instance {
         self.patient.push(spawn("snapshots", move || end.guard(|| work(&end))));
     }
 
+    /// Does this now and then until the end, by a thread of its own, which may wait for a broker.
+    pub fn attend(&mut self, name: &str, every: Duration, mut work: impl FnMut() + Send + 'static) {
+        let end = End { stopping: self.stopping.clone(), failed: self.failed.clone() };
+        let mut attend = move |end: &End| {
+            while !end.stopping.load(Ordering::SeqCst) {
+                work();
+                let since = Instant::now();
+                while since.elapsed() < every && !end.stopping.load(Ordering::SeqCst) {
+                    std::thread::sleep(WAIT_MAX.min(every.saturating_sub(since.elapsed())));
+                }
+            }
+            Ok(())
+        };
+        self.patient.push(spawn(name, move || end.guard(|| attend(&end))));
+    }
+
     /// Asks for an orderly end: stop reading, confirm, deliver, journal `released`, checkpoint, flush.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
@@ -224,26 +243,6 @@ impl Instance {
             }
         }
         stopped
-    }
-}
-
-/// News that a worker has not taken yet. There is room for one: news hold all that is known, so that newer ones take the place of those
-/// that a busy worker, or one that is gone, has not come to.
-struct Untaken<T>(Mutex<Option<T>>);
-
-impl<T> Default for Untaken<T> {
-    fn default() -> Self {
-        Untaken(Mutex::new(None))
-    }
-}
-
-impl<T> Untaken<T> {
-    fn put(&self, news: T) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(news);
-    }
-
-    fn take(&self) -> Option<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -306,11 +305,12 @@ impl Run {
     fn say<B: Bus>(&self, worker: &Worker<B>) {
         self.status.report(self.index, worker.partitions());
         self.status.report_topics(self.index, worker.topics());
+        self.status.asked.report(self.index, worker.partitions());
     }
 
     fn turns<B: Bus>(&self, worker: &mut Worker<B>) -> Result<(), Stop> {
         let mut reported = Counters::default();
-        let mut reported_at = Instant::now();
+        let (mut reported_at, mut asked_at) = (Instant::now(), Instant::now());
         let mut wait = Duration::ZERO;
         let mut pace = Pace::default();
         while !self.end.stopping.load(Ordering::Relaxed) {
@@ -321,6 +321,10 @@ impl Run {
             let turn = worker.turn(&now, if moved { Duration::ZERO } else { wait })?;
             pace.after_turn(turn.events, worker.turn_min());
             wait = WAIT_MAX.min(turn.idle.max(WAIT_MIN));
+            if asked_at.elapsed() >= ASKED_EVERY {
+                asked_at = Instant::now();
+                self.status.asked.report(self.index, worker.partitions());
+            }
             if self.say_gone(worker) || moved || reported_at.elapsed() >= REPORT_EVERY {
                 reported_at = Instant::now();
                 worker.look(self.memory.is_short(), now());
@@ -382,16 +386,4 @@ fn random_id() -> [u8; 16] {
     let mut random = fastrand::Rng::new();
     random.fill(&mut id);
     id
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_takes_no_news_makes_no_queue() {
-        let untaken = Untaken::default();
-        (0..3).for_each(|news| untaken.put(news));
-        assert_eq!((untaken.take(), untaken.take()), (Some(2), None), "the newest hold all");
-    }
 }

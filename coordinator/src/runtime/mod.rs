@@ -7,6 +7,7 @@
 //! A worker owns its partitions, its bus and its producer, on one thread; no task elsewhere touches saga state. `turn()` has no
 //! thread, no clock and no randomness of its own, so that the simulator runs it as it is.
 
+mod asked;
 mod candidate;
 mod clock;
 mod deploy;
@@ -30,6 +31,7 @@ mod upkeep;
 mod watch;
 mod worker;
 
+pub use asked::{AskedBoard, PartitionAsked};
 pub use clock::{Now, now, wall};
 pub use deploy::{Change, DeployError, Deploying, Plan, deploy, load_knowledge};
 pub use folder::find_schemas;

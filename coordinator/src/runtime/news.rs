@@ -1,6 +1,6 @@
 //! What was deployed while an instance runs, as its workers are told of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ringmaster_core::definition::{Catalog, DefinitionRecord};
 
@@ -42,4 +42,36 @@ impl News {
 pub(super) fn in_force(catalog: &Catalog, record: &DefinitionRecord) -> InForce {
     let version = catalog.newest(&record.name).and_then(|newest| catalog.number_of(&newest.hash)).unwrap_or_default();
     InForce { saga: record.name.clone(), version, from: format!("{}:{}", record.file, record.line) }
+}
+
+/// News that a worker has not taken yet. There is room for one: news hold all that is known, so that newer ones take the place of those
+/// that a busy worker, or one that is gone, has not come to.
+pub(super) struct Untaken<T>(Mutex<Option<T>>);
+
+impl<T> Default for Untaken<T> {
+    fn default() -> Self {
+        Untaken(Mutex::new(None))
+    }
+}
+
+impl<T> Untaken<T> {
+    pub(super) fn put(&self, news: T) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(news);
+    }
+
+    pub(super) fn take(&self) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_takes_no_news_makes_no_queue() {
+        let untaken = Untaken::default();
+        (0..3).for_each(|news| untaken.put(news));
+        assert_eq!((untaken.take(), untaken.take()), (Some(2), None), "the newest hold all");
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use ringmaster_core::partition::{Counters, Held, Partition, Restored, StageName};
 
+use super::asked::AskedBoard;
 use super::snapshots::Taken;
 use super::watch::TopicStatus;
 
@@ -21,6 +22,8 @@ pub struct Status {
     topics: Mutex<BTreeMap<usize, Vec<TopicStatus>>>,
     /// By partition.
     snapshots: Mutex<BTreeMap<i32, SnapshotStatus>>,
+    /// What participants were asked.
+    pub asked: AskedBoard,
 }
 
 /// A partition that another instance owns, and that is followed here.

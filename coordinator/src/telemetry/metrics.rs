@@ -11,10 +11,12 @@ use ringmaster_core::partition::{Counters, Times};
 use ringmaster_schemas::Millis;
 
 use super::counted::{self, ByName};
+use super::foretold::{self, Foretold};
 use super::names::{self, Denied, Kind, Metric};
 use super::took::{self, Took};
 use crate::api::Overview;
 use crate::runtime::{FollowedStatus, PartitionStatus, TopicStatus, Totals, resident_bytes};
+use crate::scaling::Told;
 
 /// All metrics of one instance.
 pub struct Metrics {
@@ -27,6 +29,7 @@ pub struct Metrics {
     /// By topic.
     topics: Mutex<BTreeMap<Arc<str>, Vec<Gauge>>>,
     by_name: ByName,
+    foretold: Foretold,
     took: Took,
     denied: Vec<Counter>,
     memory: Gauge,
@@ -37,7 +40,9 @@ impl Metrics {
     /// Registers and describes every metric of the table.
     pub fn new(instance: &str) -> Self {
         let recorder = PrometheusBuilder::new().build_recorder();
-        let is_told = |metric: &Metric| took::ALL.into_iter().chain(counted::all()).any(|told| told.name == metric.name);
+        let is_told = |metric: &Metric| {
+            took::ALL.into_iter().chain(counted::all()).chain(foretold::all()).any(|told| told.name == metric.name)
+        };
         for metric in names::all().filter(|metric| !is_told(metric)) {
             describe(&recorder, &metric);
         }
@@ -58,6 +63,7 @@ impl Metrics {
             standby: Mutex::default(),
             topics: Mutex::default(),
             by_name: ByName::new(),
+            foretold: Foretold::new(),
             took: Took::default(),
             denied,
             memory,
@@ -97,6 +103,7 @@ impl Metrics {
         self.cpu.set(cpu_seconds());
         let mut text = self.recorder.handle().render();
         self.by_name.render(&mut text);
+        self.foretold.render(&mut text);
         self.took.render(catalog, &mut text);
         text
     }
@@ -104,6 +111,11 @@ impl Metrics {
     /// Takes in how sagas stand and what participants have not done, as of now.
     pub(crate) fn count(&self, overview: &Overview, totals: &Totals, now: Millis) {
         self.by_name.set(overview, totals, now);
+    }
+
+    /// Takes in what participants can do, and what they should have.
+    pub(crate) fn scaling(&self, told: &[Told]) {
+        self.foretold.set(told);
     }
 
     fn set_partitions(&self, partitions: &[PartitionStatus]) {

@@ -1,8 +1,10 @@
 //! Every metric: name, kind, unit, meaning, labels. The table of docs/OPERATING.md is this table.
 
 mod counted;
+mod foretold;
 
 pub use counted::*;
+pub use foretold::*;
 use ringmaster_core::partition::{Counters, Held, StageName};
 
 use crate::runtime::{PartitionStatus, TopicStatus};
@@ -349,6 +351,7 @@ pub fn all() -> impl Iterator<Item = Metric> {
         .chain([STANDBY])
         .chain(topics)
         .chain(super::counted::all().copied())
+        .chain(super::foretold::all().copied())
         .chain(super::took::ALL.into_iter().copied())
         .chain([DENIED, INFO, STARTED, MEMORY, CPU])
 }

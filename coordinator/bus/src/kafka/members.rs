@@ -53,7 +53,18 @@ pub fn members(settings: &KafkaSettings, group: &str) -> Result<Vec<MemberFound>
     Ok(all_of(&found))
 }
 
-/// The same by a client that is there, if the group stands still now; none also if the broker does not say within this time.
+/// How many members each of these groups has, in their order; 0 of one that nobody is in. Waits for the broker, by one client for all.
+pub fn member_counts(settings: &KafkaSettings, groups: &[String]) -> Result<Vec<u32>, BusError> {
+    settings.check()?;
+    let client: BaseConsumer = settings.common().create().map_err(|error| bus_error(&error))?;
+    let count = |group: &String| {
+        let found = client.fetch_group_list(Some(group), ANSWER_MAX).map_err(|error| bus_error(&error))?;
+        Ok(found.groups().iter().map(|group| group.members().len() as u32).sum())
+    };
+    groups.iter().map(count).collect()
+}
+
+/// The members as a client sees them that is there, if the group stands still now; none also if the broker does not say within this time.
 pub(super) fn settled<C: ConsumerContext>(client: &impl Consumer<C>, group: &str, within: Duration) -> Option<Vec<MemberFound>> {
     let found = client.fetch_group_list(Some(group), within).ok()?;
     let is_stable = found.groups().iter().all(|group| group.state() == STABLE);

@@ -43,5 +43,5 @@ pub use bus::KafkaBus;
 #[cfg(feature = "fuzz")]
 pub use direct::hostile;
 pub use member::{Joining, Member};
-pub use members::{MemberFound, members, topic_names};
+pub use members::{MemberFound, member_counts, members, topic_names};
 pub use settings::{Client, KafkaSettings, LINGER, owned_by_protocol};

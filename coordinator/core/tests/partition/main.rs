@@ -27,6 +27,7 @@ mod routing;
 mod runs;
 mod search;
 mod side_by_side;
+mod so_far;
 mod starts;
 mod stored;
 mod stuck;

@@ -12,7 +12,7 @@ const fn gauge(name: &'static str, unit: &'static str, help: &'static str, label
     Metric { name, kind: Kind::Gauge, unit, help, labels }
 }
 
-const fn of_participant(name: &'static str, unit: &'static str, help: &'static str) -> Metric {
+pub(super) const fn of_participant(name: &'static str, unit: &'static str, help: &'static str) -> Metric {
     gauge(name, unit, help, &["participant"])
 }
 

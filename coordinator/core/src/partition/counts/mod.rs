@@ -9,6 +9,7 @@
 mod facets;
 mod lately;
 mod names;
+mod so_far;
 mod tally;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub(super) use facets::Facets;
 pub use facets::standing_of;
 pub(super) use lately::Lately;
 pub(super) use names::Names;
+pub use so_far::AskedSoFar;
 pub(super) use tally::{Tallied, tally};
 
 use self::facets::Open;
@@ -64,6 +66,8 @@ struct OfParticipant {
     unanswered: Ages,
     parked: Ages,
     stuck: Ages,
+    /// How long answers took together, since these counts are in memory.
+    response_ms: u64,
 }
 
 /// How many began in which second, or hour.
@@ -100,11 +104,15 @@ impl Ages {
 impl OfParticipant {
     fn new(name: Arc<str>) -> OfParticipant {
         let [unanswered, parked, stuck] = [(); 3].map(|()| Ages::default());
-        OfParticipant { sums: ParticipantCounts::new(name), unanswered, parked, stuck }
+        OfParticipant { sums: ParticipantCounts::new(name), unanswered, parked, stuck, response_ms: 0 }
     }
 
-    fn ended(&mut self, end: End) -> &mut i64 {
+    /// An attempt ended, so long after it was sent.
+    fn ended(&mut self, end: End, ms: u32) -> &mut i64 {
         let sums = &mut self.sums;
+        if matches!(end, End::Succeeded | End::Refused | End::Failed) {
+            self.response_ms += u64::from(ms);
+        }
         match end {
             End::Succeeded => &mut sums.succeeded,
             End::Refused => &mut sums.refused,
@@ -145,7 +153,7 @@ impl Counts {
             let (unanswered, parked, stuck) = (Ages::of(&of.unanswered), Ages::of(&of.parked), Ages::of(&of.stuck));
             let sums = ParticipantCounts { unanswered: Vec::new(), parked: Vec::new(), stuck: Vec::new(), ..of.clone() };
             let number = counts.names.participant(&of.name);
-            *counts.participant(number) = OfParticipant { sums, unanswered, parked, stuck };
+            *counts.participant(number) = OfParticipant { sums, unanswered, parked, stuck, response_ms: 0 };
         }
         counts.sums = Shown { versions: Vec::new(), participants: Vec::new(), ..stored.clone() };
         counts
@@ -228,7 +236,7 @@ impl Counts {
                 Tallied::Step(..) => continue,
                 Tallied::Asked(number) => &mut self.participant(number).sums.asked,
                 Tallied::Repeated(number) => &mut self.participant(number).sums.repeated,
-                Tallied::Ended(number, end, _) => self.participant(number).ended(end),
+                Tallied::Ended(number, end, ms) => self.participant(number).ended(end, ms),
                 Tallied::Late(number) => &mut self.participant(number).sums.late,
                 Tallied::Parked(number) => &mut self.participant(number).sums.parkings,
             } += 1;
