@@ -6,6 +6,7 @@
 //!
 //! What operators do comes as records of the control topic; this side only reads.
 
+mod alerts;
 pub mod allowed;
 pub mod client;
 mod connections;
@@ -36,8 +37,10 @@ use ringmaster_bus::kafka::MemberFound;
 use ringmaster_store::Store;
 use serde_json::{Value, json};
 
+use crate::alerts::Alerts;
 use crate::runtime::{NOT_CLAIMED, Newest, PartitionStatus, Status, wall};
 use crate::telemetry::Metrics;
+pub use alerts::{AlertShown, AlertsOf};
 pub(crate) use overview::Counted;
 pub use overview::{AsOf, DefinitionCounts, Happened, Missing, Overview, WaitCounts};
 pub(crate) use participants::badness;
@@ -49,6 +52,7 @@ pub use server::{Port, Server, listen, serve};
 use tokens::Tokens;
 
 /// What is shown.
+#[derive(Clone)]
 pub struct Sources {
     /// Counters and gauges.
     pub metrics: Arc<Metrics>,
@@ -62,6 +66,8 @@ pub struct Sources {
     pub partitions: i32,
     /// Who else is in the group, and what each has; none where there can be nobody.
     pub peers: Option<Arc<Peers>>,
+    /// What somebody must know.
+    pub alerts: Arc<Alerts>,
     /// Who may ask; none where nobody is asked for a token. Serving fills it in.
     pub tokens: Option<Arc<Tokens>>,
 }
@@ -106,14 +112,10 @@ async fn here_and_elsewhere(sources: &Sources, here: &[i32], found: Result<Value
 }
 
 async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
-    let (status, here) = (&sources.status, sources.hosted());
-    match sources.counted(&here) {
-        Ok(counted) => {
-            let overview = Overview::of(&counted, &sources.knowledge.get().catalog);
-            sources.metrics.count(&overview, &counted.totals, wall());
-        }
+    let status = &sources.status;
+    if let Err(why) = sources.count() {
         // All else is told; those stay as they were.
-        Err(why) => tracing::warn!(%why, "the counts cannot be read"),
+        tracing::warn!(%why, "the counts cannot be read");
     }
     let text = sources.metrics.render(&status.partitions(), &status.followed(), &status.topics(), &sources.knowledge.get().catalog);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()

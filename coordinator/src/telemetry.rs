@@ -11,6 +11,7 @@ mod family;
 mod metrics;
 pub mod names;
 mod took;
+mod watched;
 
 use std::io::IsTerminal as _;
 

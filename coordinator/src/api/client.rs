@@ -11,7 +11,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use super::tokens::private;
+pub(crate) use super::tokens::private;
 
 /// A local coordinator answers at once; one that does not is not there.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -62,7 +62,7 @@ impl fmt::Display for Address {
 
 impl Address {
     /// Whether what goes there leaves this machine.
-    fn is_elsewhere(&self) -> bool {
+    pub(crate) fn is_elsewhere(&self) -> bool {
         let name = name_of(&self.host);
         !name.eq_ignore_ascii_case("localhost") && !name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
@@ -150,6 +150,11 @@ pub fn caller(address: &Address, means: &Means) -> Result<Caller, String> {
             "the token of RINGMASTER_TOKEN_FILE is not sent to {address}: others can read it on its way. Use https://"
         ));
     }
+    Ok(Caller { address: address.clone(), agent: agent(address, means)?, token })
+}
+
+/// What asks: it follows nothing to somewhere else, and waits for nobody for long.
+pub(crate) fn agent(address: &Address, means: &Means) -> Result<ureq::Agent, String> {
     let mut config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -165,7 +170,7 @@ pub fn caller(address: &Address, means: &Means) -> Result<Caller, String> {
             .build();
         config = config.tls_config(tls);
     }
-    Ok(Caller { address: address.clone(), agent: ureq::Agent::new_with_config(config.build()), token })
+    Ok(ureq::Agent::new_with_config(config.build()))
 }
 
 impl Caller {
@@ -183,7 +188,7 @@ impl Caller {
 }
 
 /// What went wrong, and what helps.
-fn explain(error: &ureq::Error) -> String {
+pub(crate) fn explain(error: &ureq::Error) -> String {
     use rustls::{CertificateError, Error};
     let tls = match error {
         ureq::Error::Rustls(error) => Some(error),

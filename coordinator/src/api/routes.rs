@@ -8,6 +8,7 @@ use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get};
 
+use super::alerts::alerts;
 use super::allowed::May;
 use super::gate::{self, Gate};
 use super::problem::Problem;
@@ -52,6 +53,7 @@ pub(super) fn all() -> Vec<Route> {
         get_of("/metrics",               May::Measure,    Weight::Light, get(metrics)),
         get_of("/api/partitions",        May::See,        Weight::Light, get(partitions)),
         get_of("/api/v1/overview",       May::See,        Weight::Store, get(overview)),
+        get_of("/api/v1/alerts",         May::See,        Weight::Light, get(alerts)),
         get_of("/api/v1/participants",   May::See,        Weight::Store, get(participants)),
         get_of("/api/sagas",             May::See,        Weight::Store, get(sagas)),
         get_of("/api/sagas/{*id}",       May::See,        Weight::Store, get(saga)),

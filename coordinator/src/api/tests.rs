@@ -12,6 +12,7 @@ use ringmaster_store::sim::SimStore;
 use super::*;
 use crate::runtime::Knowledge;
 
+mod alerts;
 mod elsewhere;
 mod guarded;
 mod items;
@@ -27,7 +28,16 @@ fn started(status: Arc<Status>, store: &SimStore) -> Server {
 fn serving(status: Arc<Status>, store: &SimStore, knowledge: Knowledge) -> Server {
     let (metrics, knowledge) = (Arc::new(Metrics::new("test")), Arc::new(Newest::new(Arc::new(knowledge))));
     let store = Arc::new(store.clone());
-    let sources = Sources { metrics, status, store, knowledge, partitions: PARTITIONS, peers: None, tokens: None };
+    let sources = Sources {
+        metrics,
+        status,
+        store,
+        knowledge,
+        partitions: PARTITIONS,
+        peers: None,
+        alerts: Arc::new(Alerts::new("test")),
+        tokens: None,
+    };
     serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources, local()).expect("serves")
 }
 
@@ -307,8 +317,16 @@ fn a_dropped_server_has_let_go_of_the_store_though_a_client_stays() {
         let store: Arc<dyn Store> = Arc::new(SimStore::new());
         let metrics = Arc::new(Metrics::new("test"));
         let (status, knowledge) = (Arc::default(), Arc::new(Newest::new(Arc::new(nothing_known()))));
-        let sources =
-            Sources { metrics, status, store: store.clone(), knowledge, partitions: PARTITIONS, peers: None, tokens: None };
+        let sources = Sources {
+            metrics,
+            status,
+            store: store.clone(),
+            knowledge,
+            partitions: PARTITIONS,
+            peers: None,
+            alerts: Arc::new(Alerts::new("test")),
+            tokens: None,
+        };
         let server = serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources, local()).expect("serves");
         let mut client = std::net::TcpStream::connect(server.address()).expect("it listens");
         std::io::Write::write_all(&mut client, b"GET /healthz HTTP/1.1\r\n").expect("half a question");

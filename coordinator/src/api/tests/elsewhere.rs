@@ -27,7 +27,16 @@ fn what_another_instance_has_is_asked_of_that_one() {
         let (metrics, knowledge) = (Arc::new(Metrics::new("test")), Arc::new(Newest::new(Arc::new(nothing_known()))));
         let peers = Some(Arc::new(Peers::new(move || Ok(others.clone()))));
         let (status, store) = (status.clone(), Arc::new(store.clone()));
-        let sources = Sources { metrics, status, store, knowledge, partitions: PARTITIONS, peers, tokens: None };
+        let sources = Sources {
+            metrics,
+            status,
+            store,
+            knowledge,
+            partitions: PARTITIONS,
+            peers,
+            alerts: Arc::new(Alerts::new("test")),
+            tokens: None,
+        };
         serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources, local()).expect("serves")
     };
     let server = beside(vec![of("green", vec![home]), of("red", Vec::new())]);

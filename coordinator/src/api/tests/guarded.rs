@@ -72,7 +72,16 @@ fn serve_by(api: &Api, limits: Limits, peers: Option<Arc<Peers>>) -> Server {
     let (metrics, knowledge) = (Arc::new(Metrics::new("test")), Arc::new(Newest::new(Arc::new(nothing_known()))));
     let (status, store) = (Arc::<Status>::default(), Arc::new(SimStore::new()));
     status.given(Some(&[].into()));
-    let sources = Sources { metrics, status, store, knowledge, partitions: PARTITIONS, peers, tokens: None };
+    let sources = Sources {
+        metrics,
+        status,
+        store,
+        knowledge,
+        partitions: PARTITIONS,
+        peers,
+        alerts: Arc::new(Alerts::new("test")),
+        tokens: None,
+    };
     let listener = listen(([127, 0, 0, 1], 0).into()).expect("a free port");
     let port = Port::open(api, listener.local_addr().expect("an address")).expect("it is right").with(limits);
     serve(listener, sources, port).expect("serves")

@@ -1,0 +1,7 @@
+//! Rules, and what is made of them.
+
+mod agree;
+mod examples;
+mod files;
+mod promtool;
+mod states;
