@@ -8,7 +8,7 @@ export RINGMASTER_CACHE ?= $(HOME)/.cache/ringmaster
 # Where the live tests find the jars of the real Kafka broker (one folder a version, filled by scripts/kafka/fetch).
 export RINGMASTER_KAFKA_LIBS ?= $(RINGMASTER_CACHE)/kafka-4.3.1/libs
 
-.PHONY: help demo test soak-sim chaos fuzz mutants bench bench-parked bench-instances bench-instructions kafka kafka-stop fmt lint deps audit setup rocksdb kafka-libs python
+.PHONY: help demo test soak-sim chaos fuzz mutants bench bench-parked bench-instances bench-instructions kafka kafka-stop fmt lint deps audit setup rocksdb kafka-libs python promtool
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -18,7 +18,7 @@ demo: setup rocksdb ## 1,000 orders through coordinator and services, in one pro
 	"$${CARGO_TARGET_DIR:-target}"/debug/ringmaster-demo \
 		--rate $(or $(RATE),100) --orders $(or $(ORDERS),1000) $(if $(DIR),--dir '$(DIR)')
 
-test: setup rocksdb kafka-libs python ## all tests, the live ones on a real Kafka broker included (SEED=n repeats a run of the simulator, or of a random definition)
+test: setup rocksdb kafka-libs python promtool ## all tests, the live ones on a real Kafka broker included (SEED=n repeats a run of the simulator, or of a random definition)
 	@scripts/test.sh
 
 soak-sim: setup rocksdb ## random definitions, or the protocol, under everything that can go wrong; exits 1 if anything does not hold (N=1000000 SAGAS=16|PROTOCOL=n SEED=n RESULTS=file)
@@ -36,7 +36,7 @@ chaos: setup rocksdb kafka-libs ## real processes on real brokers under load, on
 fuzz: setup ## bytes that do harm, looked for in every decoder; exits 1 if there are any (TARGET=name SECONDS=60 KEEP=1)
 	@scripts/fuzz.sh --seconds $(or $(SECONDS),60) $(if $(TARGET),--target '$(TARGET)') $(if $(KEEP),--keep)
 
-mutants: setup rocksdb kafka-libs python ## slips made in the sources, which tests must notice; some hours (SAMPLE=400 SEED=n ONLY=crate,FILE OWN=1 AGAIN=1 JSON=file)
+mutants: setup rocksdb kafka-libs python promtool ## slips made in the sources, which tests must notice; some hours (SAMPLE=400 SEED=n ONLY=crate,FILE OWN=1 AGAIN=1 JSON=file)
 	$(CARGO) run --locked -p ringmaster-mutants -- --sample $(or $(SAMPLE),400) $(if $(SEED),--seed $(SEED)) \
 		$(if $(ONLY),--only '$(ONLY)') $(if $(JSON),--json '$(JSON)') $(if $(AGAIN),--again) $(if $(OWN),--own) $(if $(WITHOUT),--without '$(WITHOUT)')
 
@@ -98,3 +98,6 @@ kafka-libs: setup
 # Without it the test of a service in Python is left out, loudly; all others run.
 python: setup
 	@scripts/python.sh >/dev/null || echo 'python: the service in Python will NOT be tested' >&2
+
+promtool: setup
+	@scripts/promtool.sh

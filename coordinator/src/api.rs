@@ -7,6 +7,7 @@
 //! What operators do is sent to the control topic, and the partitions decide about it; this side only reads.
 
 mod acts;
+mod alerts;
 pub mod allowed;
 pub mod client;
 mod connections;
@@ -43,6 +44,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::alerts::Alerts;
 use crate::runtime::{NOT_CLAIMED, Newest, PartitionStatus, Status, wall};
 use crate::scaling::Scaling;
 use crate::telemetry::Metrics;
@@ -50,6 +52,7 @@ pub use acts::{Act, ActAnswer, ActBody, ActEnd, ActPlace, BusHand, Hand, Remembe
 use everyone::{Others, Request, Scope, ask_others};
 pub use list::{Explain, SagaLine, SagaPage, SagaWaits};
 use openapi::Problems;
+pub use alerts::{AlertShown, AlertsOf};
 pub(crate) use overview::Counted;
 pub use overview::{AsOf, DefinitionCounts, Happened, Missing, Overview, WaitCounts};
 pub(crate) use participants::badness;
@@ -64,6 +67,7 @@ use tokens::Tokens;
 use who::Principal;
 
 /// What is shown.
+#[derive(Clone)]
 pub struct Sources {
     /// Counters and gauges.
     pub metrics: Arc<Metrics>,
@@ -79,12 +83,14 @@ pub struct Sources {
     pub peers: Option<Arc<Peers>>,
     /// Which participant is about to be the bottleneck.
     pub scaling: Arc<Scaling>,
+    /// What somebody must know.
+    pub alerts: Arc<Alerts>,
     /// Who may ask; none where nobody is asked for a token. Serving fills it in.
     pub tokens: Option<Arc<Tokens>>,
     /// Brings acts to the partitions.
     pub hand: Option<Arc<dyn Hand>>,
     /// What acts were answered.
-    pub acts: Remembered,
+    pub acts: Arc<Remembered>,
 }
 
 impl Sources {
@@ -134,14 +140,10 @@ struct OfPartitions {
 }
 
 async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
-    let (status, here) = (&sources.status, sources.hosted());
-    match sources.counted(&here) {
-        Ok(counted) => {
-            let overview = Overview::of(&counted, &sources.knowledge.get().catalog);
-            sources.metrics.count(&overview, &counted.totals, wall());
-        }
+    let status = &sources.status;
+    if let Err(why) = sources.count() {
         // All else is told; those stay as they were.
-        Err(why) => tracing::warn!(%why, "the counts cannot be read"),
+        tracing::warn!(%why, "the counts cannot be read");
     }
     sources.metrics.scaling(&sources.scaling.told());
     let text = sources.metrics.render(&status.partitions(), &status.followed(), &status.topics(), &sources.knowledge.get().catalog);

@@ -2,9 +2,11 @@
 
 mod act;
 mod again;
+mod alerts;
 mod arguments;
 mod asking;
 mod backup;
+mod beside;
 mod buses;
 mod definitions;
 mod deploy;
@@ -161,6 +163,7 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Definitions(DefinitionsCommand::Show { name, number, json }) => versions::show(&config, name, *number, *json, out),
         Command::Definitions(DefinitionsCommand::Diff { name, from, to }) => versions::diff(&config, name, *from, *to, out),
         Command::Topics(TopicsCommand::Apply { files, replication }) => topics::apply(&config, files, *replication, out),
+        Command::Alerts(arguments) => return alerts::alerts(&config, arguments, out),
         Command::Overview { json, asked } => overview::overview(&config, asked.api.as_ref(), *json, out),
         Command::Instances { json } => instances::list(&config, *json, out),
         Command::Snapshots { json } => snapshots::list(&config, *json, out),

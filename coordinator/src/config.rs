@@ -4,6 +4,7 @@
 //! ringmaster.toml -> RINGMASTER_* -> flags -> Config, or all that is wrong with them, each with its place and a hint
 //! ```
 
+mod alerts;
 mod api;
 mod breaker;
 mod convert;
@@ -24,6 +25,8 @@ use ringmaster_schemas::names::DEFAULT_PREFIX;
 
 use crate::scaling::Configured;
 use layers::Layers;
+
+use crate::alerts::Webhook;
 
 pub use api::{Api, TlsFiles};
 pub use breaker::Breaker;
@@ -70,6 +73,8 @@ pub struct Config {
     pub start_at: StartAt,
     /// Where HTTP listens, and who may ask there.
     pub api: Api,
+    /// Where alerts are told; none for nowhere.
+    pub alerts: Option<Webhook>,
     /// Where Kafka is.
     pub kafka: Kafka,
     /// Settings of the embedded bus.
@@ -244,6 +249,7 @@ fn read_config(layers: &mut Layers) -> Config {
         schemas: layers.read(&["schemas"], "sagas/schemas".to_owned(), values::text).into(),
         start_at: layers.read(&["start_at"], StartAt::Earliest, values::start_at),
         api: api::read(layers),
+        alerts: alerts::read(layers),
         kafka: read_kafka(layers),
         embedded: Embedded {
             dir: layers

@@ -7,6 +7,7 @@
 //! [`runtime`] holds workers and the instance; [`topics`] says how topics must be; [`blocking`] reads and appends for start-up and
 //! tools.
 
+pub mod alerts;
 pub mod api;
 pub mod blocking;
 pub mod cli;

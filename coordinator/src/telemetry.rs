@@ -12,6 +12,7 @@ mod foretold;
 mod metrics;
 pub mod names;
 mod took;
+mod watched;
 
 use std::io::IsTerminal as _;
 

@@ -13,7 +13,7 @@ use ureq::config::ConfigBuilder;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::typestate::AgentScope;
 
-use super::tokens::private;
+pub(crate) use super::tokens::private;
 
 /// A local coordinator answers at once; one that does not is not there.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -64,7 +64,7 @@ impl fmt::Display for Address {
 
 impl Address {
     /// Whether what goes there leaves this machine.
-    fn is_elsewhere(&self) -> bool {
+    pub(crate) fn is_elsewhere(&self) -> bool {
         let name = name_of(&self.host);
         !name.eq_ignore_ascii_case("localhost") && !name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
@@ -153,22 +153,27 @@ pub fn caller(address: &Address, means: &Means) -> Result<Caller, String> {
             "the token of RINGMASTER_TOKEN_FILE is not sent to {address}: others can read it on its way. Use https://"
         ));
     }
+    let authorization = token.map(|token| format!("Bearer {token}"));
+    Ok(Caller { address: address.clone(), agent: agent(address, means)?, authorization })
+}
+
+/// What asks: it follows nothing to somewhere else, and waits for nobody for long.
+pub(crate) fn agent(address: &Address, means: &Means) -> Result<ureq::Agent, String> {
     let config = ureq::Agent::config_builder()
         .timeout_connect(Some(PATIENCE))
         .timeout_send_request(Some(PATIENCE))
         .timeout_recv_response(Some(PATIENCE * 3))
         .timeout_global(Some(PATIENCE_FOR_ALL));
-    let authorization = token.map(|token| format!("Bearer {token}"));
-    Ok(Caller { address: address.clone(), agent: agent(config, address, means)?, authorization })
+    agent_of(config, address, means)
 }
 
 /// Makes ready to ask another instance in the name of who asked this one: it says the same of itself there. It waits no longer than this.
 pub(super) fn forwarder(address: &Address, authorization: Option<String>, patience: Duration) -> Result<Caller, String> {
     let config = ureq::Agent::config_builder().timeout_global(Some(patience));
-    Ok(Caller { address: address.clone(), agent: agent(config, address, &Means::from_environment())?, authorization })
+    Ok(Caller { address: address.clone(), agent: agent_of(config, address, &Means::from_environment())?, authorization })
 }
 
-fn agent(config: ConfigBuilder<AgentScope>, address: &Address, means: &Means) -> Result<ureq::Agent, String> {
+fn agent_of(config: ConfigBuilder<AgentScope>, address: &Address, means: &Means) -> Result<ureq::Agent, String> {
     let mut config = config.http_status_as_error(false).max_redirects(0).proxy(None);
     if address.is_https {
         let tls = TlsConfig::builder()
@@ -216,7 +221,7 @@ impl Caller {
 }
 
 /// What went wrong, and what helps.
-fn explain(error: &ureq::Error) -> String {
+pub(crate) fn explain(error: &ureq::Error) -> String {
     use rustls::{CertificateError, Error};
     let tls = match error {
         ureq::Error::Rustls(error) => Some(error),

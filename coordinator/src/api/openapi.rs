@@ -20,6 +20,7 @@ use super::problem::CONTENT_TYPE;
     ),
     paths(
         super::acts::act,
+        super::alerts::alerts,
         super::held_tokens,
         super::me,
         openapi,

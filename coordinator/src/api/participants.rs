@@ -208,6 +208,24 @@ impl Participants {
     }
 }
 
+/// How bad it is with each participant that is not asked as usual, of these partitions the worst: 1 draining, 2 paused, 3 open. A person
+/// who pauses one knows of it; so open is the worst here.
+pub(super) fn levels(store: &dyn Store, partitions: &[i32]) -> Result<BTreeMap<Arc<str>, u8>, String> {
+    let mut levels = BTreeMap::new();
+    for &partition in partitions {
+        for (name, breaker) in breakers(store, partition)? {
+            let level = match breaker.state {
+                BreakerState::Draining => 1,
+                BreakerState::Paused => 2,
+                BreakerState::Open => 3,
+            };
+            let known = levels.entry(name).or_insert(level);
+            *known = level.max(*known);
+        }
+    }
+    Ok(levels)
+}
+
 /// The breakers of a partition that are not closed.
 fn breakers(store: &dyn Store, partition: i32) -> Result<Vec<(Arc<str>, Breaker)>, String> {
     let (mut found, mut damaged) = (Vec::new(), None);

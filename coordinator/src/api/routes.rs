@@ -8,6 +8,7 @@ use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 
+use super::alerts::alerts;
 use super::allowed::May;
 use super::gate::{self, Gate};
 use super::problem::Problem;
@@ -59,6 +60,7 @@ pub(super) fn all() -> Vec<Route> {
         get_of("/api/v1/me",             May::See,        Weight::Light, get(me)),
         get_of("/api/v1/openapi.json",   May::See,        Weight::Light, get(openapi::openapi)),
         get_of("/api/v1/overview",       May::See,        Weight::Store, get(overview)),
+        get_of("/api/v1/alerts",         May::See,        Weight::Store, get(alerts)),
         get_of("/api/v1/participants",   May::See,        Weight::Store, get(participants)),
         get_of("/api/v1/participants/{name}/scaling", May::See, Weight::Store, get(scaling::one)),
         get_of("/api/v1/scaling",        May::See,        Weight::Store, get(scaling::all)),

@@ -12,6 +12,7 @@ use ringmaster_store::sim::SimStore;
 use super::*;
 use crate::runtime::Knowledge;
 
+mod alerts;
 mod elsewhere;
 mod guarded;
 mod items;
@@ -36,9 +37,10 @@ pub(super) fn sources(store: Arc<dyn Store>) -> Sources {
         partitions: PARTITIONS,
         peers: None,
         scaling: Arc::default(),
+        alerts: Arc::new(Alerts::new("test")),
         tokens: None,
         hand: None,
-        acts: Remembered::default(),
+        acts: Arc::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(super) use super::asking::Asked;
 use super::history::HistoryArguments;
-use super::{act, graph, many, participant, participants, redrive, replay, sagas, test, token};
+use super::{act, alerts, graph, many, participant, participants, redrive, replay, sagas, test, token};
 
 const SAGA_EXAMPLES: &str = "\
 Examples:
@@ -161,6 +161,12 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// What somebody must know at once: rules over metrics, evaluated by the coordinators themselves; and what to do about it.
+    ///
+    /// Asks the running coordinators. Pending is what holds, and not for long enough yet; resolved what has fired and is over. The same
+    /// rules for Prometheus are in deploy/prometheus.
+    #[command(after_help = alerts::EXAMPLES)]
+    Alerts(alerts::AlertsArguments),
     /// How many sagas stand where, what they wait for, and what their participants have not answered.
     ///
     /// Asks the running coordinators, as of their last checkpoints (at most two seconds old); no row is looked at, however many there

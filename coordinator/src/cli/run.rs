@@ -21,7 +21,8 @@ use ringmaster_store::rocks::RocksStore;
 use super::definitions::{configured_files, require_topics};
 use super::exit::{Exit, Failure};
 use super::topics::apply_on;
-use super::{others, rivals};
+use super::{beside, others, rivals};
+use crate::alerts::Alerts;
 use crate::api;
 use crate::config::{BusKind, Config};
 use crate::runtime::{
@@ -107,6 +108,8 @@ fn run_on<B: Bus + Send + 'static>(
     let listener = config.api.listen.map(listen).transpose()?;
     let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let (port, api) = port(config, address)?;
+    let (status, metrics) = (Arc::new(Status::default()), Arc::new(Metrics::new(&config.instance)));
+    let telling = beside::telling(config, &metrics)?;
     let peers = peers(config);
     let knowledge = deploy_folder(&mut first, config, peers.as_deref(), stop)?;
     // The port may have been chosen by the system; claims name the real one.
@@ -115,7 +118,6 @@ fn run_on<B: Bus + Send + 'static>(
     say_missing(&setup);
     say_topics(&setup, &knowledge.catalog);
     let store: Arc<dyn Store> = Arc::new(opened.store);
-    let (status, metrics) = (Arc::new(Status::default()), Arc::new(Metrics::new(&config.instance)));
     let mut buses = vec![first];
     while buses.len() < config.workers {
         buses.push(client(config)?);
@@ -148,23 +150,23 @@ fn run_on<B: Bus + Send + 'static>(
     let newest = Arc::new(Newest::new(knowledge.clone()));
     let scaling = attend(&mut instance, config.scaling(setup.worker().outputs, ask_members(config)), &status, &newest);
     instance.follow(Follower::new(client(&patient(config))?, following, knowledge, setup), newest.clone());
-    let (shown, partitions) = (status.clone(), config.partitions);
-    let (hand, acts) = (Some(hand(config, client.clone())), api::Remembered::default());
-    let sources =
-        api::Sources { metrics, status: shown, store, knowledge: newest, partitions, peers, scaling, tokens: None, hand, acts };
-    let server = match listener.zip(port).map(|(listener, port)| api::serve(listener, sources, port)).transpose() {
-        Ok(server) => server,
-        Err(error) => {
+    let (shown, partitions, alerts) = (status.clone(), config.partitions, Arc::new(Alerts::new(&config.instance)));
+    let (hand, acts) = (Some(hand(config, client.clone())), Arc::default());
+    let (knowledge, tokens) = (newest, None);
+    let sources = api::Sources { metrics, status: shown, store, knowledge, partitions, peers, scaling, alerts, tokens, hand, acts };
+    let beside = match beside::start(listener.zip(port), sources, telling) {
+        Ok(beside) => beside,
+        Err(failure) => {
             instance.stop();
             instance.join();
-            return Err(Failure::new(Exit::Failed, format_args!("HTTP: {error}")));
+            return Err(failure);
         }
     };
     tracing::info!(instance = config.instance, workers = config.workers, partitions = config.partitions, api, "started");
     watch(&instance, &status, config.partitions, stop);
     instance.stop();
     let stopped = instance.join();
-    drop(server);
+    drop(beside);
     finished(stopped)
 }
 

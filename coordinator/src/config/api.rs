@@ -63,7 +63,7 @@ impl Api {
 }
 
 /// A path, and not what should be in the file: that might be a key, and would be told.
-fn path(text: &str) -> Result<Option<PathBuf>, String> {
+pub(super) fn path(text: &str) -> Result<Option<PathBuf>, String> {
     match text {
         "" => Err("must not be empty".to_owned()),
         _ if text.contains("-----BEGIN") || text.starts_with("rm_") => {

@@ -52,8 +52,8 @@ struct Entry {
     origin: Origin,
 }
 
-/// What a setting's name has in it whose value is nobody's to read.
-const SECRET: [&str; 4] = ["password", "secret", "token", "key"];
+/// What a setting's name has in it whose value is nobody's to read: a webhook of `alerts` may say who we are.
+const SECRET: [&str; 5] = ["password", "secret", "token", "key", "alert"];
 
 /// A flag for people: without its value, if that may be a secret. Misspelt ones are shown too, so their names decide.
 fn masked(flag: &str) -> String {

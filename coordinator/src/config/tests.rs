@@ -91,6 +91,22 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     assert_eq!(read.api.listen, Some(([127, 0, 0, 1], 2).into()));
 }
 
+#[test]
+fn alerts_are_told_where_settings_say_where_and_by_which_secret() {
+    let url = format!("https://{}@localhost:9443/hook", "ann:hunter2");
+    let file = format!("[alerts]\nwebhook = '{url}'\nsecret_file = 'secret'");
+    let read = config(&file, &[], &[]).expect("all is right");
+    let shown = format!("{:?}", read.alerts);
+    assert!(shown.contains("localhost:9443") && !shown.contains("hunter2"), "{shown}");
+    let alerts = read.alerts.expect("settings say where");
+    assert_eq!((alerts.to, alerts.secret_file), (url.parse().expect("a URL"), "secret".into()));
+    assert_eq!(config("", &[], &[]).expect("all is right").alerts, None);
+    for one in ["alerts.webhook=https://localhost/", "alerts.secret_file=secret"] {
+        let why = config("", &[], &[one]).expect_err("half of it");
+        assert!(why.contains("one is of no use without the other"), "{why}");
+    }
+}
+
 /// What the system says of a process is held against its bound only where the process is the coordinator's alone.
 #[test]
 fn a_process_that_others_share_is_not_judged() {
@@ -285,6 +301,10 @@ fn secrets_are_told_in_no_message() {
     assert!(why.contains("--set x key=***: the key is not one"), "{why}");
     let told: Vec<&str> = why.lines().filter(|line| line.contains("hunter2")).collect();
     assert_eq!(told, ["--set sasl pass=hunter2secret: the key is not one"], "whose name is no secret's is told");
+    let flags = ["alerts.webhook", "alerts.webhok"].map(|key| format!("{key}=https://{}@localhost/#", "ann:hunter2"));
+    let flags = flags.each_ref().map(String::as_str);
+    let why = config("", &[("RINGMASTER_ALERTS_SECRET_FILE", "rm_hunter2")], &flags).expect_err("all are wrong");
+    assert!(why.contains("--set alerts.webhook=***: alerts.webhook: expected https:// ") && !why.contains("hunter2"), "{why}");
     for name in ["RINGMASTER_URL", "RINGMASTER_TOKEN_FILE", "RINGMASTER_CA_FILE"] {
         config("", &[(name, "x")], &[]).expect("it is no setting");
     }

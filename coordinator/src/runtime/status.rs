@@ -20,6 +20,8 @@ pub struct Status {
     given: Mutex<Option<BTreeSet<i32>>>,
     /// By worker.
     topics: Mutex<BTreeMap<usize, Vec<TopicStatus>>>,
+    /// How often each partition was taken over here.
+    takeovers: Mutex<BTreeMap<i32, u64>>,
     /// By partition.
     snapshots: Mutex<BTreeMap<i32, SnapshotStatus>>,
     /// What participants were asked.
@@ -108,10 +110,26 @@ impl Status {
     /// A worker reports its partitions: all that it hosts now. What is only followed is told apart: its numbers are its owner's to tell.
     pub fn report<'a>(&self, worker: usize, partitions: impl Iterator<Item = &'a Partition>) {
         let (followed, own): (Vec<_>, Vec<_>) = partitions.partition(|partition| partition.stage() == StageName::Following);
-        let own = own.into_iter().map(PartitionStatus::of).collect();
-        self.partitions.lock().expect("no holder panics").insert(worker, own);
+        self.report_own(worker, own.into_iter().map(PartitionStatus::of).collect());
         let followed = followed.into_iter().map(FollowedStatus::of).collect();
         self.followed.lock().expect("no holder panics").insert(worker, followed);
+    }
+
+    fn report_own(&self, worker: usize, own: Vec<PartitionStatus>) {
+        let owned = |all: &[PartitionStatus]| -> BTreeSet<i32> {
+            all.iter().filter(|status| status.phase == StageName::Owning).map(|status| status.partition).collect()
+        };
+        let now = owned(&own);
+        let before = self.partitions.lock().expect("no holder panics").insert(worker, own);
+        let mut takeovers = self.takeovers.lock().expect("no holder panics");
+        for partition in now.difference(&owned(&before.unwrap_or_default())) {
+            *takeovers.entry(*partition).or_insert(0) += 1;
+        }
+    }
+
+    /// How often each partition was taken over here, since the process started.
+    pub fn takeovers(&self) -> BTreeMap<i32, u64> {
+        self.takeovers.lock().expect("no holder panics").clone()
     }
 
     /// All partitions that are followed here, in order.
@@ -346,46 +364,4 @@ pub(super) fn since(now: &Counters, before: &Counters) -> Counters {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Each counter at another number, so that none can stand for another.
-    fn counted(times: u64) -> Counters {
-        Counters {
-            inputs: times,
-            skipped: 2 * times,
-            unexpected: 23 * times,
-            started: 3 * times,
-            completed: 4 * times,
-            compensated: 5 * times,
-            stuck: 6 * times,
-            rejected: 7 * times,
-            quarantined: 8 * times,
-            commands: 9 * times,
-            retries: 10 * times,
-            timers: 11 * times,
-            records: 12 * times,
-            record_bytes: 13 * times,
-            turns: 14 * times,
-            effects: 15 * times,
-            resent: 16 * times,
-            replayed: 17 * times,
-            doubts: 18 * times,
-            claims: 19 * times,
-            pauses: 20 * times,
-            full_polls: 21 * times,
-            errors: 22 * times,
-            breakers: 24 * times,
-            routed: 25 * times,
-            routed_again: 26 * times,
-            route_gaps: 27 * times,
-            route_sessions: 28 * times,
-            events_expired: 29 * times,
-        }
-    }
-
-    #[test]
-    fn what_was_reported_is_not_reported_again() {
-        assert_eq!(since(&counted(7), &counted(2)), counted(5));
-    }
-}
+mod tests;

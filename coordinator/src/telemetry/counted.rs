@@ -6,6 +6,7 @@ use ringmaster_schemas::Millis;
 
 use super::family::Family;
 use super::names::{Metric, PARTICIPANT_GAUGES, SAGAS};
+use crate::alerts::Sample;
 use crate::api::Overview;
 use crate::runtime::Totals;
 
@@ -43,6 +44,13 @@ impl ByName {
                 *known = if metric.unit == "seconds" { known.max(level) } else { *known + level };
             }
         }
+    }
+
+    /// What is watched of it, as numbers.
+    pub(super) fn samples(&self, out: &mut Vec<Sample>) {
+        let levels = self.0.lock().expect("no panic while metrics were rendered");
+        levels.sagas.samples(out);
+        levels.participants.iter().for_each(|family| family.samples(out));
     }
 
     pub(super) fn render(&self, out: &mut String) {

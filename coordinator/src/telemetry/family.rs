@@ -6,6 +6,7 @@ use std::fmt::{Display, Write as _};
 use ringmaster_core::partition::{BOUNDS_MS, Histogram};
 
 use super::names::Metric;
+use crate::alerts::{Sample, is_watched};
 
 /// So many of a kind have a series of their own; what is more is told as `other`.
 pub(super) const SERIES_MAX: usize = 200;
@@ -14,18 +15,24 @@ pub(super) const SERIES_MAX: usize = 200;
 pub(super) struct Family<T> {
     metric: &'static Metric,
     series: BTreeMap<Vec<String>, T>,
+    most: usize,
 }
 
 impl<T: Default> Family<T> {
     /// Of which nothing is told yet.
     pub(super) fn new(metric: &'static Metric) -> Self {
-        Family { metric, series: BTreeMap::new() }
+        Family { metric, series: BTreeMap::new(), most: SERIES_MAX }
+    }
+
+    /// By partition: settings say how many there are.
+    pub(super) fn of_partitions(metric: &'static Metric) -> Self {
+        Family { most: usize::MAX, ..Family::new(metric) }
     }
 
     /// The series of these values, made if there is none and room for one.
     pub(super) fn of(&mut self, values: &[&str]) -> &mut T {
         let mut place: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
-        if self.series.len() >= SERIES_MAX && !self.series.contains_key(&place) {
+        if self.series.len() >= self.most && !self.series.contains_key(&place) {
             place.fill("other".to_owned());
         }
         self.series.entry(place).or_default()
@@ -75,6 +82,36 @@ impl<T: Default + Display> Family<T> {
         for (values, number) in &self.series {
             let _ = writeln!(out, "{}{} {number}", self.metric.name, self.labels(values, None));
         }
+    }
+}
+
+impl<T: Copy + IntoNumber> Family<T> {
+    /// The same as numbers, if anybody watches it.
+    pub(super) fn samples(&self, out: &mut Vec<Sample>) {
+        if is_watched(self.metric) {
+            out.extend(self.series.iter().map(|(values, number)| Sample {
+                metric: self.metric.name,
+                labels: self.metric.labels.iter().copied().zip(values.iter().cloned()).collect(),
+                value: number.number(),
+            }));
+        }
+    }
+}
+
+/// What a series may be.
+pub(super) trait IntoNumber {
+    fn number(self) -> f64;
+}
+
+impl IntoNumber for f64 {
+    fn number(self) -> f64 {
+        self
+    }
+}
+
+impl IntoNumber for u64 {
+    fn number(self) -> f64 {
+        self as f64
     }
 }
 

@@ -1,6 +1,9 @@
 //! Metrics: counters by handles that are looked up once, gauges read when somebody asks.
 
+mod samples;
+
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,9 +15,10 @@ use ringmaster_schemas::Millis;
 
 use super::counted::{self, ByName};
 use super::foretold::{self, Foretold};
-use super::names::{self, Denied, Kind, Metric};
+use super::names::{self, Delivery, Denied, Kind, Metric};
 use super::took::{self, Took};
-use crate::api::Overview;
+use super::watched::{self, Watched};
+use crate::api::{AsOf, Overview};
 use crate::runtime::{FollowedStatus, PartitionStatus, TopicStatus, Totals, resident_bytes};
 use crate::scaling::Told;
 
@@ -22,6 +26,8 @@ use crate::scaling::Told;
 pub struct Metrics {
     recorder: PrometheusRecorder,
     counters: Vec<Counter>,
+    /// The same, to be read here.
+    sums: Vec<AtomicU64>,
     /// By partition; grown as partitions are first seen.
     partitions: Mutex<Vec<Vec<Gauge>>>,
     /// The same for copies of what others have.
@@ -31,7 +37,9 @@ pub struct Metrics {
     by_name: ByName,
     foretold: Foretold,
     took: Took,
+    watched: Watched,
     denied: Vec<Counter>,
+    deliveries: Vec<Counter>,
     memory: Gauge,
     cpu: Gauge,
 }
@@ -41,7 +49,8 @@ impl Metrics {
     pub fn new(instance: &str) -> Self {
         let recorder = PrometheusBuilder::new().build_recorder();
         let is_told = |metric: &Metric| {
-            took::ALL.into_iter().chain(counted::all()).chain(foretold::all()).any(|told| told.name == metric.name)
+            let all = took::ALL.into_iter().chain(watched::ALL).chain(counted::all()).chain(foretold::all());
+            all.into_iter().any(|told| told.name == metric.name)
         };
         for metric in names::all().filter(|metric| !is_told(metric)) {
             describe(&recorder, &metric);
@@ -50,6 +59,8 @@ impl Metrics {
             names::COUNTERS.iter().map(|(metric, _)| recorder.register_counter(&key(metric, vec![]), &METADATA)).collect();
         let denied = Denied::ALL.map(|why| key(&names::DENIED, vec![Label::new("why", why.as_str())]));
         let denied = denied.iter().map(|key| recorder.register_counter(key, &METADATA)).collect();
+        let deliveries = Delivery::ALL.map(|outcome| key(&names::DELIVERIES, vec![Label::new("outcome", outcome.as_str())]));
+        let deliveries = deliveries.iter().map(|key| recorder.register_counter(key, &METADATA)).collect();
         let single = |metric: &Metric, labels| recorder.register_gauge(&key(metric, labels), &METADATA);
         let version = Label::new("version", env!("CARGO_PKG_VERSION"));
         single(&names::INFO, vec![version, Label::new("instance", instance.to_owned())]).set(1.0);
@@ -59,13 +70,16 @@ impl Metrics {
         Metrics {
             recorder,
             counters,
+            sums: names::COUNTERS.map(|_| AtomicU64::new(0)).into(),
             partitions: Mutex::default(),
             standby: Mutex::default(),
             topics: Mutex::default(),
             by_name: ByName::new(),
             foretold: Foretold::new(),
             took: Took::default(),
+            watched: Watched::new(),
             denied,
+            deliveries,
             memory,
             cpu,
         }
@@ -73,14 +87,20 @@ impl Metrics {
 
     /// Adds what was counted since the last time. Workers call it now and then, never for a single record.
     pub fn add(&self, counted: &Counters) {
-        for ((_, count), counter) in names::COUNTERS.iter().zip(&self.counters) {
+        for ((_, count), (counter, sum)) in names::COUNTERS.iter().zip(self.counters.iter().zip(&self.sums)) {
             counter.increment(count(counted));
+            sum.fetch_add(count(counted), Ordering::Relaxed);
         }
     }
 
     /// Counts a request that is not answered.
     pub fn denied(&self, why: Denied) {
         self.denied[why as usize].increment(1);
+    }
+
+    /// Counts what became of a change that the webhook is told.
+    pub(crate) fn delivery(&self, outcome: Delivery) {
+        self.deliveries[outcome as usize].increment(1);
     }
 
     /// Adds what took how long since the last time.
@@ -105,6 +125,7 @@ impl Metrics {
         self.by_name.render(&mut text);
         self.foretold.render(&mut text);
         self.took.render(catalog, &mut text);
+        self.watched.render(&mut text);
         text
     }
 
@@ -116,6 +137,16 @@ impl Metrics {
     /// Takes in what participants can do, and what they should have.
     pub(crate) fn scaling(&self, told: &[Told]) {
         self.foretold.set(told);
+    }
+
+    /// Takes in how old each checkpoint is, and how breakers stand.
+    pub(crate) fn watch(&self, as_of: &[AsOf], breakers: &BTreeMap<Arc<str>, u8>) {
+        self.watched.set(as_of, breakers);
+    }
+
+    /// Takes in how often each partition was taken over here.
+    pub(crate) fn taken_over(&self, takeovers: &BTreeMap<i32, u64>) {
+        self.watched.taken_over(takeovers);
     }
 
     fn set_partitions(&self, partitions: &[PartitionStatus]) {
@@ -197,7 +228,7 @@ mod tests {
     use crate::api::DefinitionCounts;
     use crate::runtime::{ParticipantTotals, Trouble, Waiting};
 
-    fn status(partition: i32, phase: StageName) -> PartitionStatus {
+    pub(super) fn status(partition: i32, phase: StageName) -> PartitionStatus {
         PartitionStatus {
             partition,
             phase,
@@ -222,7 +253,7 @@ mod tests {
     }
 
     /// A saga of `trip` that is parked for `hotel`.
-    fn counted() -> (Overview, Totals) {
+    pub(super) fn counted() -> (Overview, Totals) {
         let sagas: BTreeMap<String, i64> = [("parked".to_owned(), 1)].into();
         let trip =
             DefinitionCounts { definition: Some("trip".to_owned()), number: None, version: "ab".to_owned(), sagas, waits: vec![] };
@@ -232,7 +263,7 @@ mod tests {
         (Overview { definitions: vec![trip], ..Overview::default() }, totals)
     }
 
-    fn topic(name: &str, unreadable: i32) -> TopicStatus {
+    pub(super) fn topic(name: &str, unreadable: i32) -> TopicStatus {
         let trouble = |partition| Trouble { partition: Some(partition), why: "damaged".to_owned() };
         TopicStatus { topic: name.into(), troubles: (0..unreadable).map(trouble).collect() }
     }

@@ -2,10 +2,12 @@
 
 mod counted;
 mod foretold;
+mod watched;
 
 pub use counted::*;
 pub use foretold::*;
 use ringmaster_core::partition::{Counters, Held, StageName};
+pub use watched::*;
 
 use crate::runtime::{PartitionStatus, TopicStatus};
 
@@ -142,9 +144,12 @@ pub const COUNTERS: [(Metric, Count); 29] = [
     (counter("ringmaster_pauses_total", "pauses", "Times inputs were held because a bound was reached"), |c| c.pauses),
 ];
 
+/// Who has a partition: told by name where there is nothing else to tell of it.
+pub const PARTITION_OWNED: &str = "ringmaster_partition_owned";
+
 /// Where each partition stands.
 pub const PARTITION_GAUGES: [(Metric, Level); 16] = [
-    (gauge("ringmaster_partition_owned", "boolean", "1 if this instance owns the partition and reads its inputs"), |p| {
+    (gauge(PARTITION_OWNED, "boolean", "1 if this instance owns the partition and reads its inputs"), |p| {
         f64::from(u8::from(p.phase == StageName::Owning))
     }),
     (
@@ -353,5 +358,6 @@ pub fn all() -> impl Iterator<Item = Metric> {
         .chain(super::counted::all().copied())
         .chain(super::foretold::all().copied())
         .chain(super::took::ALL.into_iter().copied())
-        .chain([DENIED, INFO, STARTED, MEMORY, CPU])
+        .chain(super::watched::ALL.into_iter().copied())
+        .chain([DELIVERIES, DENIED, INFO, STARTED, MEMORY, CPU])
 }

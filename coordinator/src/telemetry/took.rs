@@ -7,6 +7,7 @@ use ringmaster_core::partition::{End, Histogram, Times};
 
 use super::family::Family;
 use super::names::{self, Kind, Metric};
+use crate::alerts::Sample;
 
 /// All that took its time since the process started.
 #[derive(Default)]
@@ -35,11 +36,19 @@ impl Took {
         let mut appends = Family::<Histogram>::new(&names::APPEND_SECONDS);
         *appends.of(&[]) = times.appends;
         [sagas, steps, appends].iter().for_each(|family| family.render(out));
-        participants(&times, out);
+        let (response, counts) = participants(&times);
+        response.render(out);
+        counts.iter().for_each(|family| family.render_numbers(out));
+    }
+
+    /// What is watched of it, as numbers.
+    pub(super) fn samples(&self, out: &mut Vec<Sample>) {
+        let (_, counts) = participants(&self.0.lock().expect("no panic while metrics were rendered"));
+        counts.iter().for_each(|family| family.samples(out));
     }
 }
 
-fn participants(times: &Times, out: &mut String) {
+fn participants(times: &Times) -> (Family<Histogram>, [Family<u64>; 3]) {
     let mut response = Family::<Histogram>::new(&names::RESPONSE_SECONDS);
     let mut issued = Family::<u64>::new(&names::ISSUED);
     let mut ended = Family::<u64>::new(&names::ENDED);
@@ -53,8 +62,7 @@ fn participants(times: &Times, out: &mut String) {
         }
         *ended.of(&[name, "late"]) += of.late;
     }
-    response.render(out);
-    [issued, ended, parkings].iter().for_each(|family| family.render_numbers(out));
+    (response, [issued, ended, parkings])
 }
 
 /// All metrics that are told here.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ringmaster::alerts::{RULES, Rule, expression};
 use ringmaster::api::problem::{PROBLEMS, Said};
 use ringmaster::cli::exit::EXITS;
 use ringmaster::telemetry::names;
@@ -156,6 +157,26 @@ fn metrics() {
         vec![quoted(metric.name), metric.kind.as_str().to_owned(), metric.unit.to_owned(), labels, metric.help.to_owned()]
     };
     check("metrics", &names::all().map(row).collect::<Vec<_>>());
+}
+
+/// The table of alerts; and what is told of each below it is what its alert tells.
+#[test]
+fn alerts() {
+    let row = |rule: &Rule| {
+        let upper = |text: String, label: &&str| text.replace(&format!("{{{label}}}"), &label.to_uppercase());
+        let says = rule.by.iter().fold(rule.summary.to_owned(), upper);
+        let (holds, lasts) = (quoted(&expression(rule)), format!("{} s", rule.for_s));
+        vec![quoted(rule.name), rule.severity.as_str().to_owned(), holds, lasts, says]
+    };
+    check("alerts", &RULES.iter().map(row).collect::<Vec<_>>());
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let page = File::read("docs/OPERATING.md").text;
+    for rule in &RULES {
+        let (_, rest) =
+            page.split_once(&format!("\n### {}\n", rule.name)).unwrap_or_else(|| panic!("{} has no paragraph", rule.name));
+        let told = rest.split("\n#").next().unwrap_or_default();
+        assert_eq!(words(told), words(rule.runbook), "the paragraph of {}", rule.name);
+    }
 }
 
 #[test]

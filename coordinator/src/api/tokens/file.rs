@@ -168,7 +168,7 @@ impl TokenFile {
 }
 
 /// A file that says who somebody is, is for its owner's eyes only. The error says what to do.
-pub(in crate::api) fn private(meta: &Metadata) -> Result<(), String> {
+pub(crate) fn private(meta: &Metadata) -> Result<(), String> {
     let mode = meta.permissions().mode() & 0o777;
     match mode & 0o077 {
         0 => Ok(()),

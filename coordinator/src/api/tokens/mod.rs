@@ -15,7 +15,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-pub(super) use file::private;
+pub(crate) use file::private;
 pub use file::{Made, TokenFile};
 pub use live::Tokens;
 

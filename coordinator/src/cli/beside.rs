@@ -1,0 +1,45 @@
+//! What runs beside the workers of `run`: HTTP, and the rules of alerts.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use super::exit::{Exit, Failure};
+use crate::alerts::{Telling, Watching, watch};
+use crate::api::{self, Port, Server, Sources};
+use crate::config::Config;
+use crate::runtime::wall;
+use crate::telemetry::Metrics;
+
+/// What looks at a running instance; dropping it ends it.
+pub(super) struct Beside {
+    _watching: Watching,
+    _server: Option<Server>,
+}
+
+/// Who tells alerts, if settings say where.
+pub(super) fn telling(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Telling>, Failure> {
+    let start = |webhook: &crate::alerts::Webhook| webhook.start(&config.instance, metrics.clone());
+    config.alerts.as_ref().map(start).transpose().map_err(|why| Failure::new(Exit::Refused, why))
+}
+
+/// Starts it.
+pub(super) fn start(listening: Option<(TcpListener, Port)>, sources: Sources, telling: Option<Telling>) -> Result<Beside, Failure> {
+    let failed = |what: &str, error| Failure::new(Exit::Failed, format_args!("{what}: {error}"));
+    let (watched, mut was_read) = (sources.clone(), true);
+    let look = move || {
+        if let Err(why) = watched.count() {
+            if was_read {
+                // What is made of counts stays as it was; all else is watched.
+                tracing::warn!(%why, "the counts cannot be read, and alerts are made of what was read last");
+            }
+            was_read = false;
+        } else {
+            was_read = true;
+        }
+        watched.samples()
+    };
+    let tell = move |change: &_| telling.iter().for_each(|telling| telling.tell(change));
+    let watching = watch(sources.alerts.clone(), wall, look, tell).map_err(|error| failed("alerts", error))?;
+    let server = listening.map(|(listener, port)| api::serve(listener, sources, port)).transpose();
+    Ok(Beside { _watching: watching, _server: server.map_err(|error| failed("HTTP", error))? })
+}

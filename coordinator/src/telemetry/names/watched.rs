@@ -1,0 +1,65 @@
+//! Metrics that are there for alerts: how old stores are, how often partitions change hands, who is not asked; and what became of alerts.
+
+use super::{Kind, Metric};
+
+const fn metric(kind: Kind, name: &'static str, unit: &'static str, help: &'static str, labels: &'static [&'static str]) -> Metric {
+    Metric { name, kind, unit, help, labels }
+}
+
+/// How old the store is.
+pub const CHECKPOINT_AGE: Metric = metric(
+    Kind::Gauge,
+    "ringmaster_checkpoint_age_seconds",
+    "seconds",
+    "How long ago the newest happened that the partition's last checkpoint holds, if something happened since; else 0",
+    &["partition"],
+);
+/// How often partitions change hands.
+pub const TAKEOVERS: Metric = metric(
+    Kind::Counter,
+    "ringmaster_takeovers_total",
+    "takeovers",
+    "Times that this instance became the owner of the partition, its starts included",
+    &["partition"],
+);
+/// Who is not asked.
+pub const BREAKER: Metric = metric(
+    Kind::Gauge,
+    "ringmaster_participant_breaker",
+    "level",
+    "How its breaker stands, of all partitions the worst: 0 asked as usual, 1 draining, 2 paused by a person, 3 open by itself",
+    &["participant"],
+);
+/// What became of alerts that a webhook is told.
+pub const DELIVERIES: Metric = metric(
+    Kind::Counter,
+    "ringmaster_alert_deliveries_total",
+    "changes",
+    "Changes of alerts for the webhook: delivered, refused by it, dropped since too many waited",
+    &["outcome"],
+);
+
+/// What became of a change that the webhook is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// It was taken.
+    Delivered,
+    /// The other side does not want it, now or later.
+    Refused,
+    /// Too many waited, and it was the oldest.
+    Dropped,
+}
+
+impl Delivery {
+    /// All of them, by their numbers.
+    pub const ALL: [Delivery; 3] = [Delivery::Delivered, Delivery::Refused, Delivery::Dropped];
+
+    /// As it is scraped.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Delivery::Delivered => "delivered",
+            Delivery::Refused => "refused",
+            Delivery::Dropped => "dropped",
+        }
+    }
+}
