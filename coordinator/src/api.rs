@@ -49,10 +49,10 @@ use crate::runtime::{NOT_CLAIMED, Newest, PartitionStatus, Status, wall};
 use crate::scaling::Scaling;
 use crate::telemetry::Metrics;
 pub use acts::{Act, ActAnswer, ActBody, ActEnd, ActPlace, BusHand, Hand, Remembered};
+pub use alerts::{AlertShown, AlertsOf};
 use everyone::{Others, Request, Scope, ask_others};
 pub use list::{Explain, SagaLine, SagaPage, SagaWaits};
 use openapi::Problems;
-pub use alerts::{AlertShown, AlertsOf};
 pub(crate) use overview::Counted;
 pub use overview::{AsOf, DefinitionCounts, Happened, Missing, Overview, WaitCounts};
 pub(crate) use participants::badness;
@@ -145,7 +145,6 @@ async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
         // All else is told; those stay as they were.
         tracing::warn!(%why, "the counts cannot be read");
     }
-    sources.metrics.scaling(&sources.scaling.told());
     let text = sources.metrics.render(&status.partitions(), &status.followed(), &status.topics(), &sources.knowledge.get().catalog);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }

@@ -30,7 +30,7 @@ const TOPIC: &[&str] = &["topic"];
 const ANSWERS: (&str, &[&str]) = ("outcome", &["succeeded", "refused", "failed", "late"]);
 
 /// All of them: what pages first.
-pub const RULES: [Rule; 15] = [
+pub const RULES: [Rule; 17] = [
     rule("SagaStuck", Severity::Page, now(Over::Sum, "ringmaster_partition_stuck", Is::Above, 0.0), &[], 60).says(
         "Sagas need a person",
         "A step, an undo or an event of these sagas cannot go on by itself: its attempts are used up, or it failed in a way that the \
@@ -156,5 +156,32 @@ pub const RULES: [Rule; 15] = [
         "For ten minutes a bound was reached: `limits.in_flight_max` sagas wait for answers, or memory is half full. What was begun goes \
          on; new events wait in their topics. Mostly a participant is too slow: `ringmaster participant list` says for whom most is not \
          answered. Give it more members; if the coordinator itself is to hold more, raise `limits.memory` and `limits.in_flight_max`.",
+    ),
+    rule(
+        "SloBreachPredicted",
+        Severity::Warn,
+        now(Over::Min, "ringmaster_participant_slo_breach_seconds", Is::Below, 300.0),
+        PARTICIPANT,
+        30,
+    )
+    .says(
+        "{participant} will soon answer too late, if nothing changes",
+        "Less is answered by this participant than is asked, and what waits for it grows: in less than five minutes the oldest command will be \
+         older than its SLO. No customer notices yet. `ringmaster participant scaling NAME` says what it can, what is asked of it, and how \
+         many members it should have. Start more members of it, or mend what makes them slow. Where no more help, hold back what asks it: `ringmaster \
+         participant pause NAME --why TEXT` parks what would be asked, and nothing of it times out.",
+    ),
+    rule(
+        "ParticipantSaturated",
+        Severity::Warn,
+        now(Over::Max, "ringmaster_participant_utilisation_ratio", Is::Above, 0.9),
+        PARTICIPANT,
+        300,
+    )
+    .says(
+        "{participant} has nearly as much to do as it can",
+        "For five minutes more than nine tenths of what this participant can answer were asked of it. It still keeps up, and any more will \
+         not be: what waits for it grows then. `ringmaster participant scaling NAME` and its board in Grafana show how it has come to that. Start \
+         more members before the next peak; there can be as many at work as its topic of commands has partitions.",
     ),
 ];

@@ -12,9 +12,7 @@ use super::alerts::alerts;
 use super::allowed::May;
 use super::gate::{self, Gate};
 use super::problem::Problem;
-use super::{
-    Sources, acts, held_tokens, me, metrics, openapi, overview, participants, partitions, readiness, sagas, scaling,
-};
+use super::{Sources, acts, held_tokens, me, metrics, openapi, overview, participants, partitions, readiness, sagas, scaling};
 
 /// How much answering takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -76,7 +76,42 @@ fn runbooks<'a>(alerts: &[&'a AlertShown]) -> BTreeMap<&'a str, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::{Command, CommandFactory as _};
+
+    use super::super::arguments::Arguments;
     use super::*;
+    use crate::alerts::RULES;
+
+    /// What is wrong with a command that somebody is told to type.
+    fn wrong(line: &str) -> Option<String> {
+        let mut command: Command = Arguments::command();
+        let mut words = line.split_whitespace().skip(1).peekable();
+        while let Some(inner) = words.peek().and_then(|word| command.find_subcommand(word)).cloned() {
+            command = inner;
+            words.next();
+        }
+        if command.get_name() == "ringmaster" || command.is_subcommand_required_set() {
+            return Some(format!("`{line}` is no command"));
+        }
+        let knows = |flag: &str| command.get_arguments().any(|argument| argument.get_long() == Some(flag));
+        words.filter_map(|word| word.strip_prefix("--")).find(|flag| !knows(flag)).map(|flag| format!("`{line}`: --{flag}"))
+    }
+
+    #[test]
+    fn what_people_are_told_to_type_exists() {
+        assert_eq!(wrong("ringmaster saga why ID"), None);
+        for line in ["ringmaster sagas list", "ringmaster saga", "ringmaster saga list --sick"] {
+            assert!(wrong(line).is_some(), "{line}");
+        }
+        let (mut found, mut looked_at) = (Vec::new(), 0);
+        for rule in &RULES {
+            for line in rule.runbook.split('`').skip(1).step_by(2).filter(|text| text.starts_with("ringmaster ")) {
+                found.extend(wrong(line).map(|why| format!("{}: {why}", rule.name)));
+                looked_at += 1;
+            }
+        }
+        assert!(found.is_empty() && looked_at > 20, "{looked_at}: {found:?}");
+    }
 
     #[test]
     fn alerts_are_told_with_what_to_do_about_those_that_hold() {

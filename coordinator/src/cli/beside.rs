@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::exit::{Exit, Failure};
 use crate::alerts::{Telling, Watching, watch};
@@ -39,7 +40,10 @@ pub(super) fn start(listening: Option<(TcpListener, Port)>, sources: Sources, te
         watched.samples()
     };
     let tell = move |change: &_| telling.iter().for_each(|telling| telling.tell(change));
-    let watching = watch(sources.alerts.clone(), wall, look, tell).map_err(|error| failed("alerts", error))?;
+    // Times pass as they do, whoever sets the machine's clock: windows of rules have no place for a time that comes twice.
+    let (began, began_at) = (Instant::now(), wall());
+    let clock = move || began_at + began.elapsed().as_millis() as i64;
+    let watching = watch(sources.alerts.clone(), clock, look, tell).map_err(|error| failed("alerts", error))?;
     let server = listening.map(|(listener, port)| api::serve(listener, sources, port)).transpose();
     Ok(Beside { _watching: watching, _server: server.map_err(|error| failed("HTTP", error))? })
 }

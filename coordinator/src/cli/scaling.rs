@@ -172,9 +172,15 @@ mod tests {
         assert_eq!(words("mail"), "mail 0.0 0.0 0 - - - - 250 ms - -/1 -", "{text}");
         let said = conclusion(&all);
         assert!(said.starts_with("the bottleneck of those that are known is payment, used by 124 %; it should have 8"), "{said}");
-        assert!(conclusion(&AllScaling { participants: vec![mail], ..AllScaling::default() }).starts_with("what they can answer is not known yet"));
+        assert!(
+            conclusion(&AllScaling { participants: vec![mail], ..AllScaling::default() })
+                .starts_with("what they can answer is not known yet")
+        );
         let right = ParticipantScaling { wanted_members: Some(4), ..payment() };
-        assert_eq!(conclusion(&AllScaling { participants: vec![right], ..AllScaling::default() }), "the bottleneck is payment, used by 124 %");
+        assert_eq!(
+            conclusion(&AllScaling { participants: vec![right], ..AllScaling::default() }),
+            "the bottleneck is payment, used by 124 %"
+        );
     }
 
     #[test]

@@ -14,7 +14,7 @@ const PARTICIPANTS_MAX: usize = 200;
 const WISH_EVERY_MS: i64 = 1_000;
 
 /// What is known of a participant that no partition knows.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Outside {
     /// How soon it should answer.
     pub slo_s: f64,
@@ -43,6 +43,23 @@ pub struct Told {
     pub at_ms: i64,
     /// Of so many partitions, of all that there are, this is.
     pub partitions: (usize, usize),
+}
+
+#[cfg(test)]
+impl Told {
+    /// Of one that has nearly as much to do as it can, and will soon be late.
+    pub(crate) fn saturated(name: &str) -> Told {
+        let (capacity_per_s, utilisation, breach_in_s) = (Some(10.0), Some(0.95), Some(200.0));
+        Told {
+            participant: name.into(),
+            estimate: Estimate { capacity_per_s, utilisation, breach_in_s, ..Estimate::default() },
+            outside: Outside::default(),
+            wanted: Wanted::default(),
+            is_active: true,
+            at_ms: 0,
+            partitions: (1, 1),
+        }
+    }
 }
 
 #[derive(Debug, Default)]

@@ -56,7 +56,7 @@ impl Basis {
 }
 
 /// What follows from the books.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Estimate {
     /// Attempts that are sent a second.
     pub arrive_per_s: f64,

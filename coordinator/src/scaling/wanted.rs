@@ -29,7 +29,7 @@ pub struct Situation {
 }
 
 /// What is wanted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wanted {
     /// So many members; none: that cannot be told.
     pub members: Option<u32>,

@@ -3,17 +3,24 @@
 use std::fmt::{self, Display};
 use std::sync::Mutex;
 
-use super::family::Family;
+use super::family::{Family, IntoNumber};
 use super::names::{FORETOLD_GAUGES, Metric};
+use crate::alerts::Sample;
 use crate::scaling::Told;
 
 /// A number as the text format has it.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Level(f64);
 
 impl Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 == f64::INFINITY { f.write_str("+Inf") } else { self.0.fmt(f) }
+    }
+}
+
+impl IntoNumber for Level {
+    fn number(self) -> f64 {
+        self.0
     }
 }
 
@@ -43,6 +50,11 @@ impl Foretold {
             FORETOLD_GAUGES.iter().for_each(|(metric, _)| Family::<Level>::new(metric).render_numbers(out));
         }
         families.iter().for_each(|family| family.render_numbers(out));
+    }
+
+    /// The same as numbers.
+    pub(super) fn samples(&self, out: &mut Vec<Sample>) {
+        self.0.lock().expect("no panic while metrics were rendered").iter().for_each(|family| family.samples(out));
     }
 }
 

@@ -56,7 +56,8 @@ fn drawn(metric: &Metric) -> Vec<(String, String)> {
         Kind::Gauge if is_a_time(metric) => vec![(format!("time() - max by ({}) ({series} > 0)", of(labels)), legend)],
         Kind::Gauge => {
             // Ages, levels and places are not added up.
-            let over = if ["seconds", "level", "boolean", "offset"].contains(&metric.unit) { "max" } else { "sum" };
+            let over =
+                if ["seconds", "level", "boolean", "offset", "ratio", "members"].contains(&metric.unit) { "max" } else { "sum" };
             vec![(format!("{over} by ({}) ({series})", of(labels)), legend)]
         }
         Kind::Histogram => {

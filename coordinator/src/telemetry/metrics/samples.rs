@@ -21,6 +21,7 @@ impl Metrics {
             out.extend(topics.iter().map(|of| sample(metric, Some(of.topic.to_string()), level(of))));
         }
         self.by_name.samples(&mut out);
+        self.foretold.samples(&mut out);
         self.watched.samples(&mut out);
         self.took.samples(&mut out);
         out
@@ -43,6 +44,7 @@ mod tests {
     use super::*;
     use crate::alerts::{RULES, Rule};
     use crate::api::AsOf;
+    use crate::scaling::Told;
 
     /// A line of the text format, as a series and its value.
     fn line(text: &str) -> Option<(String, f64)> {
@@ -67,6 +69,7 @@ mod tests {
         metrics.count(&overview, &totals, 100_000);
         metrics.watch(&[AsOf { partition: 1, journal_offset: 5, age_ms: 1_500 }], &[("hotel".into(), 3)].into());
         metrics.taken_over(&[(1, 4)].into());
+        metrics.scaling(&[Told::saturated("payment")]);
         let (partitions, topics) = ([status(0, StageName::Claiming), status(1, StageName::Owning)], [topic("orders", 2)]);
         let samples: BTreeMap<String, f64> = metrics.samples(&partitions, &topics).iter().map(shown).collect();
         let text = metrics.render(&partitions, &[], &topics, &Catalog::default());
