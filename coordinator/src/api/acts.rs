@@ -7,10 +7,11 @@
 //! Nothing is done here. An answer that is lost on its way loses nothing: the act is in the topic.
 
 mod records;
+mod remembered;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,13 +36,12 @@ use super::who::Principal;
 use super::{Sources, saga, sagas};
 use crate::control::{self, Addressed, Answered};
 use records::records;
+pub use remembered::Remembered;
 
 /// An answer is waited for so long: a request has 10 s.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// Clients of the bus that are kept ready.
 const CLIENTS_MAX: usize = 2;
-/// Answers that are remembered by their keys.
-const REMEMBERED_MAX: usize = 1_000;
 /// A key is at most so long, and so is what a person says, in bytes.
 const KEY_BYTES_MAX: usize = 200;
 const TEXT_BYTES_MAX: usize = 1_024;
@@ -183,47 +183,6 @@ pub struct ActPlace {
     pub reason: Option<String>,
     /// The same in words; of what was done, what came of it.
     pub detail: String,
-}
-
-/// Answers by the keys of those who asked.
-#[derive(Default)]
-pub struct Remembered {
-    known: Mutex<Known>,
-}
-
-#[derive(Default)]
-struct Known {
-    by_key: HashMap<(String, String), Kept>,
-    /// Oldest first.
-    order: VecDeque<(String, String)>,
-}
-
-/// What was asked by a key, and what came of it once that is known. Held while it is found out: who asks by it meanwhile waits.
-type Kept = Arc<(String, Mutex<Option<ActAnswer>>)>;
-
-impl Remembered {
-    /// What is kept of a key; an error if something else was asked by it.
-    fn kept(&self, key: (String, String), asked: String) -> Result<Kept, Refusal> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = known.by_key.get(&key) {
-            return match kept.0 == asked {
-                true => Ok(kept.clone()),
-                false => {
-                    Err(Problem::BadRequest
-                        .because("something else was asked by this Idempotency-Key: each act has one of its own"))
-                }
-            };
-        }
-        if known.order.len() == REMEMBERED_MAX
-            && let Some(oldest) = known.order.pop_front()
-        {
-            known.by_key.remove(&oldest);
-        }
-        let kept: Kept = Arc::new((asked, Mutex::new(None)));
-        known.by_key.insert(key.clone(), kept.clone());
-        known.order.push_back(key);
-        Ok(kept)
-    }
 }
 
 /// Does something to a saga or a participant.

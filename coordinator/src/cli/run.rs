@@ -141,12 +141,7 @@ fn run_on<B: Bus + Send + 'static>(
     if let Some((bus, settings)) = snapshots {
         instance.take_snapshots(bus, settings, view(config), status.clone());
     }
-    let following = Following {
-        setup: settings,
-        deploying: config.deploying(),
-        makes_topics: config.bus == BusKind::Embedded,
-        folder: config.definitions_watched.then(|| config.definitions.clone()),
-    };
+    let following = following(config, settings);
     let newest = Arc::new(Newest::new(knowledge.clone()));
     let scaling = attend(&mut instance, config.scaling(setup.worker().outputs, ask_members(config)), &status, &newest);
     instance.follow(Follower::new(client(&patient(config))?, following, knowledge, setup), newest.clone());
@@ -168,6 +163,16 @@ fn run_on<B: Bus + Send + 'static>(
     let stopped = instance.join();
     drop(beside);
     finished(stopped)
+}
+
+/// How what is deployed is followed.
+fn following(config: &Config, setup: SetupSettings) -> Following {
+    Following {
+        setup,
+        deploying: config.deploying(),
+        makes_topics: config.bus == BusKind::Embedded,
+        folder: config.definitions_watched.then(|| config.definitions.clone()),
+    }
 }
 
 /// What brings acts that come over HTTP to the partitions.
