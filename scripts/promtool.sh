@@ -16,9 +16,10 @@ if [[ ! -x $tool ]]; then
         echo "promtool: fetching Debian's package prometheus (19 MB) for $tool" >&2
         folder=$(mktemp -d)
         trap 'rm -rf "$folder"' EXIT
-        # A machine that has never asked Debian for its lists knows no package.
-        apt-cache show prometheus >/dev/null 2>&1 || { ((EUID == 0)) && apt-get update -q; } || sudo apt-get update -q
-        (cd "$folder" && apt-get download -q -o APT::Sandbox::User=root prometheus) || {
+        download() { (cd "$folder" && apt-get download -q -o APT::Sandbox::User=root prometheus); }
+        # A machine that has never asked Debian for its lists knows no package, and one that asked long ago knows one that is gone.
+        update() { if ((EUID == 0)); then apt-get update -q; else sudo apt-get update -q; fi; }
+        download || { update && download; } || {
             echo "promtool: it could not be fetched; put promtool of Prometheus 2.42 or newer at $tool" >&2
             exit 1
         }

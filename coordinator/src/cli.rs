@@ -40,6 +40,7 @@ mod text;
 mod token;
 mod topics;
 mod versions;
+mod wait;
 
 use std::io::Write;
 
@@ -173,19 +174,28 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Backup { folder } => backup::backup(&config, folder, out),
         Command::Restore { folder } => backup::restore(&config, folder, out),
         Command::Quarantine(command) => about_quarantine(&config, command, out),
-        // They ask a coordinator, and no broker.
-        Command::Saga(SagaCommand::List { filter, limit, printed, asked }) => {
-            return sagas::list(&config, (filter, *limit), asked.api.as_ref(), *printed, out);
-        }
-        Command::Saga(SagaCommand::Show { id, asked }) => return saga::show(&config, id, asked.api.as_ref(), out),
-        Command::Saga(SagaCommand::Why { id, json, asked }) => return saga::why(&config, id, asked.api.as_ref(), *json, out),
-        Command::Saga(SagaCommand::History(arguments)) => history::history(&config, arguments, out),
+        Command::Saga(command) => return about_sagas(&config, command, out),
         Command::Act(arguments) => act::act(&config, arguments, out),
         Command::ActMany(arguments) => many::act(&config, arguments, out),
         Command::Token(command) => return token::token(&config, command, out),
         Command::Config { .. } => check_settings(&config, out),
     };
     result.map_err(|failure| name_brokers(failure, &config))
+}
+
+/// All but the history ask a coordinator, and no broker.
+fn about_sagas(config: &Config, command: &SagaCommand, out: &mut dyn Write) -> Result<(), Failure> {
+    match command {
+        SagaCommand::List { filter, limit, printed, asked } => {
+            sagas::list(config, (filter, *limit), asked.api.as_ref(), *printed, out)
+        }
+        SagaCommand::Show { id, asked } => saga::show(config, id, asked.api.as_ref(), out),
+        SagaCommand::Why { id, json, asked } => saga::why(config, id, asked.api.as_ref(), *json, out),
+        SagaCommand::Wait(arguments) => wait::wait(config, arguments, out),
+        SagaCommand::History(arguments) => {
+            history::history(config, arguments, out).map_err(|failure| name_brokers(failure, config))
+        }
+    }
 }
 
 /// `ringmaster quarantine list`, `show`, `redrive` and `discard`

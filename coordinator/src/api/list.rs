@@ -32,7 +32,7 @@ use plan::Plan;
 pub(super) const LIMIT_USUAL: usize = 50;
 pub(super) const LIMIT_MAX: usize = 500;
 /// A row that is read takes the time of so many places.
-const ROW_COSTS: usize = 10;
+const ROW_COSTS: usize = 20;
 /// How often that is looked at, in places.
 const CLOCK_EVERY: usize = 64;
 

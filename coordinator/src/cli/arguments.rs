@@ -6,13 +6,13 @@ use clap::{Args, Parser, Subcommand};
 
 pub(super) use super::asking::Asked;
 use super::history::HistoryArguments;
+use super::wait::WaitArguments;
 use super::{act, alerts, graph, many, participant, participants, redrive, replay, sagas, test, token};
 
 const SAGA_EXAMPLES: &str = "\
 Examples:
   ringmaster saga list --stuck --definition order-fulfilment
   ringmaster saga list --parked --participant payment
-  ringmaster saga list --json | jq -r .saga
   ringmaster saga why order-fulfilment/ord-17
   ringmaster saga history order-fulfilment/ord-17 --limit 20";
 
@@ -395,4 +395,6 @@ pub(super) enum SagaCommand {
     /// Reads from the journal the records of which the saga's row says that they changed it, and what came since then. Where no coordinator
     /// runs, or has the row, it reads the journal of the saga's partition from its oldest record on.
     History(HistoryArguments),
+    /// Wait until a saga has ended, is stuck, or has done a step; for scripts.
+    Wait(WaitArguments),
 }

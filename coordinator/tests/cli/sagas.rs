@@ -159,6 +159,26 @@ fn sagas_are_listed_explained_and_told() {
     assert_eq!(coordinator.stop().0, Some(0));
 }
 
+#[test]
+fn a_script_waits_for_a_saga_and_is_told_if_in_vain() {
+    let site = site();
+    let coordinator = site.start();
+    site.until_listed(2);
+    for (id, what, exit, says) in [
+        ("trip/t-stuck", "stuck", 0, "trip/t-stuck is compensating"),
+        ("trip/t-ended", "ended", 0, "trip/t-ended is compensated"),
+        ("trip/t-ended", "completed", 1, "trip/t-ended has ended: it is compensated"),
+        ("trip/t-waits", "step=room", 10, "trip/t-waits was not so within the time: it is running"),
+        ("trip/t-nobody", "ended", 10, "no saga 'trip/t-nobody'"),
+        ("trip/t-waits", "over", 2, "step=NAME"),
+    ] {
+        let (code, said, errors) = site.ringmaster(&["saga", "wait", id, "--for", what, "--timeout", "200ms"]);
+        assert!(code == exit && (said + &errors).contains(says), "{id} {what}: {code} {errors}");
+    }
+    assert_eq!(coordinator.stop().0, Some(0));
+    assert_eq!(site.ringmaster(&["saga", "wait", "trip/t-ended", "--timeout", "200ms"]).0, 10, "whoever is asked may come back");
+}
+
 /// A saga is told in the same words by its row's turns as by a scan of its partition, and its row says the last of them.
 fn same_by_both_ways(site: &Site, id: &str) {
     let (by_row, scanned) = (["saga", "history", id, "--json"], ["saga", "history", id, "--json", "--scan"]);

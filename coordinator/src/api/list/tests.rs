@@ -179,7 +179,7 @@ fn a_page_is_bounded() {
     let look = |bounds| page(&store, &catalog(), &[0, 1, 2], (&question, bounds), NOW).expect("a page");
     let bounded = look(Bounds { places: 90, time: Duration::from_secs(600) });
     let explain = bounded.explain.expect("it was asked for");
-    assert!((explain.entries, bounded.complete) == (9, false) && bounded.next_cursor.is_some(), "{explain:?}");
+    assert!((explain.entries, bounded.complete) == (6, false) && bounded.next_cursor.is_some(), "{explain:?}");
     let late = look(Bounds { places: 100_000, time: Duration::ZERO });
     assert!(late.next_cursor.is_some() && late.explain.expect("asked").entries <= 3 * CLOCK_EVERY);
     let whole = look(Bounds::USUAL);
