@@ -136,6 +136,7 @@ fn for_all<T: Serialize + DeserializeOwned + Send>(
 #[into_params(parameter_in = Query)]
 struct OfPartitions {
     /// Of this instance alone, and of these partitions, such as `0,3`: so instances ask each other.
+    #[param(min_length = 1)]
     partitions: Option<String>,
 }
 

@@ -104,7 +104,13 @@ pub(crate) fn became(id: &str, turn: &Turn) -> String {
             "remembered: its pivot is asked; if that is refused the saga is undone, and if it succeeds it is too late".to_owned()
         }
         Some(SagaEvent::Stuck { failure, .. } | SagaEvent::Entered { opens: Opens::Stuck { failure }, .. }) => {
-            format!("done, and it is stuck again at {}: {} {}", failure.step, failure.code, failure.message)
+            let message = failure.message.strip_prefix(&*failure.code).unwrap_or(&failure.message);
+            format!(
+                "done, and it is stuck at {}: {}{}{message}",
+                failure.step,
+                failure.code,
+                if message.is_empty() || message.starts_with(':') { "" } else { " " }
+            )
         }
         _ => "done".to_owned(),
     }

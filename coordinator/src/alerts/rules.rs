@@ -77,7 +77,7 @@ pub const RULES: [Rule; 17] = [
         "Commands or events cannot be sent: a topic does not take them",
         "A topic was deleted, may not be written, or takes no records as large as these. What goes there waits, in order, and is tried \
          again every few seconds. `/readyz` and the log name the topic and the reason; `ringmaster topics verify` says what is wrong with \
-         topics, and `ringmaster topics apply` makes what is missing. `ringmaster saga list` shows the sagas that wait as undeliverable.",
+         topics, and `ringmaster topics apply` makes what is missing. `ringmaster saga why ID` says of a saga that it waits for that.",
     ),
     rule("InputUnreadable", Severity::Page, now(Over::Sum, "ringmaster_input_unreadable", Is::Above, 0.0), TOPIC, 60).says(
         "Partitions of topic {topic} cannot be read",

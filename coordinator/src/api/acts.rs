@@ -6,6 +6,7 @@
 //!
 //! Nothing is done here. An answer that is lost on its way loses nothing: the act is in the topic.
 
+mod check;
 mod records;
 mod remembered;
 #[cfg(test)]
@@ -33,7 +34,7 @@ use super::everyone::Request;
 use super::openapi::Problems;
 use super::problem::{Problem, Refusal};
 use super::who::Principal;
-use super::{Sources, saga, sagas};
+use super::{Sources, sagas};
 use crate::control::{self, Addressed, Answered};
 use records::records;
 pub use remembered::Remembered;
@@ -128,6 +129,7 @@ pub struct ActBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
     /// Why, for those who look at it later. Nothing is done without.
+    #[schema(min_length = 1, max_length = 1024)]
     pub why: String,
     /// Who acts, where nobody is asked for a token; with one the token says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -235,12 +237,15 @@ fn answered(answer: ActAnswer) -> Response {
 }
 
 fn done(sources: &Sources, principal: &Principal, request: Request<'_>, body: &ActBody) -> Result<ActAnswer, Refusal> {
-    check(body)?;
+    check::check(body)?;
     let by = by_whom(principal, body)?;
-    may(sources, principal, request, body)?;
     let Some(hand) = &sources.hand else { return Err(Problem::NotNow.because("this instance has no way to bring acts")) };
     let asked = serde_json::to_string(body).unwrap_or_default();
-    let bring = || bring(&**hand, sources.partitions, body, &by);
+    let bring = || {
+        // Not before: what was done by a key is answered alike, also where it could not be done again.
+        let step = may(sources, principal, request, body)?;
+        bring(&**hand, sources.partitions, &ActBody { step, ..body.clone() }, &by)
+    };
     match request.headers.get(IDEMPOTENCY_KEY) {
         None => bring(),
         Some(key) => {
@@ -256,73 +261,45 @@ fn done(sources: &Sources, principal: &Principal, request: Request<'_>, body: &A
     }
 }
 
-/// Whether it says what an act of its kind says.
-fn check(body: &ActBody) -> Result<(), Refusal> {
-    let wrong = |why: &str| Err(Problem::BadRequest.because(why));
-    let is_of_participant = matches!(body.act, Act::ParticipantPause | Act::ParticipantResume);
-    match (&body.saga, &body.participant, is_of_participant) {
-        (Some(_), None, false) | (None, Some(_), true) => {}
-        (_, _, true) => return wrong("an act on a participant names `participant`, and no saga"),
-        (_, _, false) => return wrong("an act on a saga names `saga`, and no participant"),
-    }
-    if let Some(id) = &body.saga
-        && saga::partition_of(id, 1).is_none()
-    {
-        return wrong("`saga` is an id such as order-fulfilment/ord-17");
-    }
-    if body.why.trim().is_empty() || body.why.len() > TEXT_BYTES_MAX {
-        return wrong("`why` says why, in 1 to 1024 bytes");
-    }
-    if (body.outcome.is_some() || body.code.is_some()) && body.act != Act::Resolve {
-        return wrong("`outcome` and `code` are said to resolve");
-    }
-    if body.act == Act::Resolve && body.outcome.is_none() {
-        return wrong("to resolve says `outcome`: succeeded or refused");
-    }
-    if body.value.is_some() && !matches!(body.act, Act::Skip | Act::Resolve | Act::Start) {
-        return wrong("`value` is said to skip, to resolve or to start");
-    }
-    if body.act == Act::Start && body.value.is_none() {
-        return wrong("to start says the event, as `value`");
-    }
-    Ok(())
-}
-
 /// Whoever has a token is who it says. Where nobody is asked for one, people may say who they are.
 fn by_whom(principal: &Principal, body: &ActBody) -> Result<String, Refusal> {
     match (&body.by, principal.is_known) {
         (None, _) => Ok(principal.name.clone()),
         (Some(by), true) if *by == principal.name => Ok(by.clone()),
         (Some(_), true) => Err(Problem::Forbidden.because(format!("the token says that it is {}: leave `by` out", principal.name))),
-        (Some(by), false) if by.is_empty() || by.len() > TEXT_BYTES_MAX => {
+        (Some(by), false) if by.trim().is_empty() || by.len() > TEXT_BYTES_MAX => {
             Err(Problem::BadRequest.because("`by` says who acts, in 1 to 1024 bytes"))
         }
         (Some(by), false) => Ok(by.clone()),
     }
 }
 
-/// Approvals are for those whose answer the saga waits for, all else is for operators.
-fn may(sources: &Sources, principal: &Principal, request: Request<'_>, body: &ActBody) -> Result<(), Refusal> {
+/// Approvals are for those whose answer the saga waits for, all else is for operators. Which step is meant then: an approver's answer is
+/// for the step that was looked at, and not for whatever is asked by the time it is taken.
+fn may(sources: &Sources, principal: &Principal, request: Request<'_>, body: &ActBody) -> Result<Option<String>, Refusal> {
     if !matches!(body.act, Act::Approve | Act::Refuse) {
         return match principal.may(May::Operate) {
-            true => Ok(()),
+            true => Ok(body.step.clone()),
             false => Err(Problem::Forbidden.because(format!("{} is not allowed to: it takes the role operator", principal.name))),
         };
     }
     if principal.roles.contains(&Role::Admin) {
-        return Ok(());
+        return Ok(body.step.clone());
     }
-    let asked = sagas::roles_asked(sources, request, body.saga.as_deref().unwrap_or_default(), body.step.as_deref())?;
+    let asked = sagas::approvals(sources, request, body.saga.as_deref().unwrap_or_default(), body.step.as_deref())?;
     let has = |role: &String| principal.roles.contains(&Role::Approver(role.clone()));
-    match asked.iter().any(has) {
-        true => Ok(()),
-        false => {
-            let who = if asked.is_empty() {
-                "nobody's answer is waited for".to_owned()
-            } else {
-                format!("it takes approver:{}", asked.join(" or approver:"))
-            };
-            Err(Problem::Forbidden.because(format!("{} is not allowed to: {who}", principal.name)))
+    let mut own = asked.iter().filter(|(_, roles)| roles.iter().any(has));
+    match (own.next(), own.next()) {
+        (Some((step, _)), None) => Ok(Some(step.clone())),
+        (Some(_), Some(_)) => Err(Problem::BadRequest.because("several approvals are waited for: say which by `step`")),
+        (None, _) if asked.is_empty() => {
+            let detail = "nobody's answer is waited for, as of the last checkpoint, at most two seconds ago";
+            Err(Problem::Rejected.because(detail).with("reason", json!(RejectionReason::NotAsked.as_str())))
+        }
+        (None, _) => {
+            let roles: Vec<&str> = asked.iter().flat_map(|(_, roles)| roles).map(String::as_str).collect();
+            let detail = format!("{} is not allowed to: it takes approver:{}", principal.name, roles.join(" or approver:"));
+            Err(Problem::Forbidden.because(detail))
         }
     }
 }

@@ -130,6 +130,10 @@ impl Gate {
             (Denied::TooSlow, Problem::NotNow.because(detail))
         };
         let answering = async {
+            let request = match self.whole(request).await {
+                Ok(request) => request,
+                Err(refusal) => return with_end(refusal.into_response()),
+            };
             match weight {
                 Weight::Store => self.wait(request, (place, &self.reads), next).await,
                 Weight::Act => self.wait(request, (place, &self.acts), next).await,
@@ -137,6 +141,22 @@ impl Gate {
             }
         };
         timeout(self.limits.answer, answering).await.map_err(|_| late())
+    }
+
+    /// A request with all of its body: nobody waits on a thread for what somebody else may never send.
+    async fn whole(&self, request: Request) -> Result<Request, Refusal> {
+        if matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Ok(request);
+        }
+        let (parts, body) = request.into_parts();
+        match timeout(self.limits.drain, to_bytes(body, BODY_BYTES_MAX as usize)).await {
+            Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
+            Ok(Err(_)) => Err(Problem::TooBig.because(format!("a body has at most {BODY_BYTES_MAX} bytes"))),
+            Err(_) => {
+                let detail = format!("its body did not come within {} s", self.limits.drain.as_secs());
+                Err(Problem::BadRequest.because(detail))
+            }
+        }
     }
 
     /// Answers on a thread that may wait for the disk, or the broker. One that is given up still has its place among those, until it is
@@ -230,6 +250,12 @@ const HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
 ];
 
+/// Behind it the connection ends: what is left of the request is not read.
+fn with_end(mut answer: Response) -> Response {
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
 fn with_headers(mut answer: Response, is_api: bool) -> Response {
     for (name, value) in HEADERS {
         answer.headers_mut().insert(name, value);
@@ -247,7 +273,8 @@ fn is_from_elsewhere(request: &Request) -> Option<&'static str> {
         return None;
     }
     let text = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
-    let is_json = text("content-type").is_some_and(|kind| kind.starts_with("application/json"));
+    let is_kind = |kind: &str| kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json");
+    let is_json = text("content-type").is_some_and(is_kind);
     let is_same_site = match (text("sec-fetch-site"), text("origin")) {
         (Some(site), _) => site == "same-origin",
         // What is no browser sends neither.

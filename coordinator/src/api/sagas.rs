@@ -43,10 +43,12 @@ pub(super) struct ListQuery {
     #[param(inline)]
     order: Order,
     /// `next_cursor` of the page before, with the same filter and order.
+    #[param(min_length = 1)]
     cursor: Option<String>,
     /// Says by which index it was found, and what that took.
     explain: bool,
     /// Of this instance alone, and of these partitions, such as `0,3`: so instances ask each other.
+    #[param(min_length = 1)]
     partitions: Option<String>,
 }
 
@@ -56,9 +58,10 @@ pub(super) struct ListQuery {
 #[into_params(parameter_in = Query)]
 pub(super) struct IdQuery {
     /// The id of a saga, or of an item or sub-saga. It has percent signs and slashes of its own: as a value of a query it is encoded once more.
-    #[param(example = "order-fulfilment/ord-17")]
+    #[param(example = "order-fulfilment/ord-17", min_length = 3)]
     id: String,
     /// Of this instance alone: so instances ask each other.
+    #[param(min_length = 1)]
     partitions: Option<String>,
 }
 
@@ -182,8 +185,13 @@ fn found(sources: &Sources, request: Request<'_>, query: &IdQuery, shown: fn(Val
     }
 }
 
-/// The roles of those whose answer a saga waits for, at this step or at any.
-pub(super) fn roles_asked(sources: &Sources, request: Request<'_>, id: &str, step: Option<&str>) -> Result<Vec<String>, Refusal> {
+/// The approvals that a saga waits for, at this step or at any: their steps, and the roles of those who may answer.
+pub(super) fn approvals(
+    sources: &Sources,
+    request: Request<'_>,
+    id: &str,
+    step: Option<&str>,
+) -> Result<Vec<(String, Vec<String>)>, Refusal> {
     let nothing = || Problem::NotFound.because(saga::not_found(id));
     let partition = saga::partition_of(id, sources.partitions).ok_or_else(nothing)?;
     let found = if sources.hosted().contains(&partition) {
@@ -199,8 +207,12 @@ pub(super) fn roles_asked(sources: &Sources, request: Request<'_>, id: &str, ste
     };
     let is_meant = |leaf: &&Value| step.is_none_or(|step| leaf["step"] == step);
     let leaves = found["why"].as_array().into_iter().flatten().filter(is_meant);
-    let roles = leaves.flat_map(|leaf| leaf["roles"].as_array().into_iter().flatten());
-    Ok(roles.filter_map(|role| role.as_str().map(str::to_owned)).collect())
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let approval = |leaf: &Value| {
+        let roles = leaf["roles"].as_array()?.iter().filter_map(text).collect();
+        Some((text(&leaf["step"])?, roles))
+    };
+    Ok(leaves.filter_map(approval).collect())
 }
 
 /// It does not exist, or that is not known yet.

@@ -364,7 +364,7 @@ pub(super) enum SagaCommand {
         #[command(flatten)]
         filter: sagas::FilterArguments,
         /// At most so many.
-        #[arg(long, default_value_t = 50, value_name = "COUNT")]
+        #[arg(long, default_value_t = 50, value_name = "COUNT", value_parser = sagas::count)]
         limit: usize,
         #[command(flatten)]
         printed: sagas::Printed,

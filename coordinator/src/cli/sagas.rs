@@ -17,6 +17,8 @@ use crate::config::Config;
 
 /// Sagas of a page that is asked for, at most.
 const PAGE_MAX: usize = 500;
+/// No list has more.
+const COUNT_MAX: usize = 1_000_000;
 /// What has not ended, where nothing says how sagas stand.
 const LIVE: &str = "status:stuck,parked,paused,held,running,compensating";
 
@@ -82,6 +84,12 @@ fn quoted(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
+/// How many are asked for, at most.
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    let count = text.parse::<usize>().ok().filter(|count| (1..=COUNT_MAX).contains(count));
+    count.ok_or_else(|| format!("it is from 1 to {COUNT_MAX}"))
+}
+
 /// How a list is printed.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct Printed {
@@ -105,6 +113,10 @@ pub(super) fn list(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let (sagas, more) = select(config, filter, (limit, printed.newest), api)?;
+    if more && (printed.json || printed.quiet) {
+        // Nobody need listen.
+        let _ = writeln!(std::io::stderr(), "these are {limit}, and there are more (--limit)");
+    }
     if printed.json {
         let line = |saga: &SagaLine| serde_json::to_string(saga).expect("it is JSON");
         return sagas.iter().try_for_each(|saga| say(out, format_args!("{}", line(saga))));

@@ -235,6 +235,8 @@ fn questions_that_have_no_answer_say_why() {
     for (arguments, exit, says) in [
         (&["saga", "list", "--definition", "trips"][..], 9, "no saga 'trips' is deployed; there is trip"),
         (&["saga", "list", "--definition", "a b"], 9, "no saga 'a b' is deployed; there is trip"),
+        (&["saga", "list", "--limit", "0"], 2, "it is from 1 to 1000000"),
+        (&["saga", "list", "--limit", "18446744073709551615"], 2, "it is from 1 to 1000000"),
         (&["saga", "why", "trip/unknown"], 9, "no saga 'trip/unknown'"),
         (&["saga", "why", "trip"], 2, "is not a saga id"),
         (&["saga", "history", "trip/unknown"], 9, "the journal has nothing of 'trip/unknown'"),

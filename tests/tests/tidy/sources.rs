@@ -42,11 +42,12 @@ const PLACES: [(&str, &[&str], &str); 5] = [
 ];
 
 /// Where lines may be printed: programs whose output it is, and what only developers run.
-const PRINTING: [&str; 11] = [
+const PRINTING: [&str; 12] = [
     "bench/src/bin/",
     "bench/src/main.rs",
     "coordinator/bus/examples/",
     "coordinator/bus/link.rs",
+    "coordinator/examples/",
     "coordinator/store/examples/",
     "participants/examples/",
     "schemas/examples/",

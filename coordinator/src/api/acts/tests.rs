@@ -116,17 +116,20 @@ fn who_may_not_is_told_and_nothing_is_brought() {
         ("approver:risk", CANCEL, "takes the role operator"),
         ("operator", approve, "it takes approver:risk"),
         ("approver:legal", approve, "it takes approver:risk"),
-        ("approver:risk", other, "nobody's answer is waited for"),
     ] {
         let (code, detail) = asked(&sources, &known(role), None, text).expect_err("it may not");
         assert!(code == 403 && detail.contains(why), "{role} {text}: {code} {detail}");
     }
+    let (code, detail) = asked(&sources, &known("approver:risk"), None, other).expect_err("it is not asked");
+    assert!(code == 409 && detail.contains("nobody's answer is waited for"), "{code} {detail}");
     let by = CANCEL.replace("\"why\"", "\"by\":\"bob\",\"why\"");
     assert_eq!(asked(&sources, &known("operator"), None, &by).expect_err("it is not bob").0, 403);
     assert_eq!(hand.times.load(Ordering::SeqCst), 0);
     for (role, text) in [("approver:risk", approve), ("admin", approve)] {
         assert_eq!(asked(&sources, &known(role), None, text).map(|answer| answer.outcome), Ok("done".to_owned()), "{role}");
     }
+    let steps: Vec<Value> = hand.records().into_iter().map(|(_, record)| record["step"].clone()).collect();
+    assert_eq!(steps, [json!("room"), json!(null)], "an approver's answer is for the step that was looked at, an admin's for any");
     let local = Principal { name: "local".to_owned(), roles: vec![Role::Admin], is_known: false };
     asked(&sources, &local, None, &by).expect("nobody is asked for a token");
     asked(&sources, &local, None, CANCEL).expect("nor for a name");
@@ -148,10 +151,18 @@ fn what_says_too_little_or_too_much_is_refused() {
         (r#"{"act":"cancel","saga":"trip/t-1","why":"w","code":"C"}"#, "said to resolve"),
         (r#"{"act":"cancel","saga":"trip/t-1","why":"w","value":1}"#, "`value` is said to"),
         (r#"{"act":"start","saga":"trip/t-9","why":"w"}"#, "says the event"),
+        (r#"{"act":"start","saga":"trip/t-9","why":"w","value":{},"if_turn":5}"#, "a saga that is there"),
+        (r#"{"act":"cancel","saga":"trip/t-1","why":"w","step":"room"}"#, "`step` is said to"),
+        (r#"{"act":"participant_pause","participant":"hotel","why":"w","if_turn":5}"#, "a saga that is there"),
+        (r#"{"act":"retry","saga":"trip/t-1","why":"w","step":""}"#, "names of 1 to 200 bytes"),
+        (r#"{"act":"resolve","saga":"trip/t-1","why":"w","outcome":"succeeded","code":"C"}"#, "of what was refused"),
+        (r#"{"act":"resolve","saga":"trip/t-1","why":"w","outcome":"refused","value":1}"#, "of what succeeded"),
     ] {
         let (code, detail) = asked(&sources, &known("admin"), None, text).expect_err(text);
         assert!(code == 400 && detail.contains(why), "{text}: {code} {detail}");
     }
+    let large = format!(r#"{{"act":"skip","saga":"trip/t-1","why":"w","value":"{}"}}"#, "x".repeat(500_000));
+    assert_eq!(asked(&sources, &known("admin"), None, &large).expect_err("it is no record of the journal").0, 400);
     for wrong in [r#"{"act":"delete","saga":"trip/t-1","why":"w"}"#, r#"{"act":"cancel","sagas":"x","why":"w"}"#, "[]", "{}"] {
         assert!(serde_json::from_str::<ActBody>(wrong).is_err(), "{wrong}");
     }
@@ -166,6 +177,9 @@ fn the_same_key_does_it_once() {
     let first = asked(&sources, &known("operator"), Some("k-1"), CANCEL).expect("it may");
     assert_eq!(asked(&sources, &known("operator"), Some("k-1"), CANCEL), Ok(first));
     assert_eq!(hand.times.load(Ordering::SeqCst), 1);
+    let viewer = known("viewer");
+    let again = asked(&sources, &viewer, Some("k-1"), CANCEL).map(|answer| answer.outcome);
+    assert_eq!(again, Ok("done".to_owned()), "what was done is told, though it may be done no more");
     let (code, detail) = asked(&sources, &known("operator"), Some("k-1"), &CANCEL.replace('7', "8")).expect_err("another act");
     assert!(code == 400 && detail.contains("something else was asked"), "{detail}");
     let bob = Principal { name: "bob".to_owned(), ..known("operator") };

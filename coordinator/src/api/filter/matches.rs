@@ -45,6 +45,11 @@ impl<'a> Row<'a> {
         self.definition.map_or_else(|| self.saga.definition(), |definition| &*definition.name)
     }
 
+    /// Why it undoes.
+    fn code(&self) -> Option<&str> {
+        self.saga.failure.as_ref().map(|failure| &*failure.code)
+    }
+
     /// What is open of it, in the order in which it was entered; that it is paused comes first.
     pub(in crate::api) fn leaves(&self) -> &[Leaf<'a>] {
         self.leaves.get_or_init(|| {
@@ -62,9 +67,10 @@ impl<'a> Row<'a> {
 
     /// The leaf by which a list shows it: one that is asked for, then one that needs a person, then that it is paused, then the oldest.
     pub(in crate::api) fn shown_by(&self, filter: &LeafFilter, now: Millis) -> Option<&Leaf<'a>> {
+        let of_saga = self.code();
         let rank = |leaf: &&Leaf<'_>| {
             let needs_a_person = leaf.entry.is_some_and(|entry| entry.waits == Waits::Stuck);
-            (!filter.is_meant(leaf, now), !needs_a_person, leaf.entry.is_some(), leaf.since)
+            (!filter.is_meant(leaf, of_saga, now), !needs_a_person, leaf.entry.is_some(), leaf.since)
         };
         self.leaves().iter().min_by_key(rank)
     }
@@ -106,13 +112,14 @@ impl Pattern {
 }
 
 impl LeafFilter {
-    fn is_meant(&self, leaf: &Leaf<'_>, now: Millis) -> bool {
+    /// `of_saga`: the code for which all of it undoes, which counts where the leaf has none of its own, as lists show it.
+    fn is_meant(&self, leaf: &Leaf<'_>, of_saga: Option<&str>, now: Millis) -> bool {
         // Rounds behind the first have a name of their own, and are the same step.
         let is_step = |name: &str| self.steps.contains(name) || self.steps.contains(step_of_round(name));
         (self.reasons.is_empty() || self.reasons.contains(leaf.reason))
             && (self.participants.is_empty() || leaf.participant.is_some_and(|name| self.participants.contains(name)))
             && (self.steps.is_empty() || leaf.step.as_deref().is_some_and(is_step))
-            && (self.codes.is_empty() || leaf.code().is_some_and(|code| self.codes.contains(code)))
+            && (self.codes.is_empty() || leaf.code().or(of_saga).is_some_and(|code| self.codes.contains(code)))
             && self.since.is_none_or(|since| since.is(leaf.since, now))
     }
 
@@ -168,6 +175,6 @@ impl Filter {
     fn has_leaf(&self, row: &Row<'_>, now: Millis) -> bool {
         !self.leaf.says_something()
             || self.leaf.is_end_meant(row.saga, now)
-            || row.leaves().iter().any(|leaf| self.leaf.is_meant(leaf, now))
+            || row.leaves().iter().any(|leaf| self.leaf.is_meant(leaf, row.code(), now))
     }
 }

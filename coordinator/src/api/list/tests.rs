@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroI64;
+use std::sync::Arc;
 
-use ringmaster_schemas::journal::{Head, HeadFields};
+use ringmaster_schemas::journal::{Failure, FailureKind, Head, HeadFields};
 use ringmaster_schemas::names::{partition_of, saga_id};
 use ringmaster_schemas::state::{Batch, Checkpoint, Digest, End, Identity, PRIORITY_USUAL, RowChange, Status, Turns, index_keys};
 use ringmaster_store::sim::SimStore;
@@ -168,6 +169,22 @@ fn what_stays_is_in_one_page_whatever_changes() {
         assert_eq!(found.iter().filter(|known| **known == id).count(), 1, "{id}");
     }
     assert_eq!(index_keys(&saga("zero", 0, false)).live, NonZeroI64::new(1), "also of one that began at the beginning of time");
+}
+
+#[test]
+fn what_a_list_shows_as_code_is_found_by_it() {
+    let (knowledge, mut trip) = with_a_trip();
+    let failure = Failure { code: "CANCELLED".into(), step: "".into(), kind: FailureKind::Cancelled, message: "".into() };
+    (trip.status, trip.failure) = (Status::Compensating, Some(Arc::new(failure)));
+    let (store, asked) = (store(&[trip]), |filter: &str| Asked { filter: filter.to_owned(), ..Asked::default() });
+    let found = |filter: &str| {
+        let question = Question::of(asked(filter), &knowledge.catalog).expect("a question");
+        page(&store, &knowledge.catalog, &[0, 1, 2], (&question, Bounds::USUAL), NOW).expect("a page").items
+    };
+    let all = found("status:compensating");
+    assert_eq!((all.len(), all[0].code.as_deref(), all[0].undoes), (1, Some("CANCELLED"), true));
+    assert_eq!(found("code:CANCELLED step:room"), all, "of what waits while it undoes for that");
+    assert_eq!(found("code:OTHER"), []);
 }
 
 /// A page says what it took, and stops where it may look no further.

@@ -122,6 +122,32 @@ fn a_body_that_is_too_big_is_not_taken() {
     assert_eq!(send(&server, request).code, 413);
 }
 
+/// A body is waited for before anything else waits for it.
+#[test]
+fn bodies_that_never_end_keep_nobody_from_acting() {
+    let server = serve_by(&settings(None, None), Limits::USUAL, None);
+    let head = |length: usize| {
+        let kind = "content-type: application/json\r\nconnection: close";
+        format!("POST /api/v1/acts HTTP/1.1\r\nhost: localhost\r\n{kind}\r\ncontent-length: {length}\r\n\r\n")
+    };
+    let halves: Vec<TcpStream> = (0..Limits::USUAL.requests.acts * 2)
+        .map(|_| {
+            let mut stream = TcpStream::connect(server.address()).expect("it listens");
+            stream.write_all(format!("{}{{", head(500)).as_bytes()).expect("half a body");
+            stream
+        })
+        .collect();
+    let body = r#"{"act":"cancel","saga":"order/o-1","why":"asked for"}"#;
+    let raw = send(&server, format!("{}{body}", head(body.len())).as_bytes());
+    assert!(raw.code == 503 && raw.body.contains("no way to bring acts"), "it came to whoever brings acts: {}", raw.body);
+    for mut half in halves {
+        half.set_read_timeout(Some(PATIENCE)).expect("set");
+        let mut answer = String::new();
+        half.read_to_string(&mut answer).expect("an answer, and the end");
+        assert!(answer.contains("its body did not come within 5 s") && answer.contains("connection: close"), "{answer}");
+    }
+}
+
 /// Whoever stops reading loses the connection, and with it what was kept for them.
 #[test]
 fn an_answer_that_is_not_read_is_dropped() {
