@@ -35,7 +35,7 @@ mod why;
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use ringmaster_store::Store;
@@ -112,7 +112,7 @@ impl Sources {
 /// An answer for all partitions: what is found here, and what the others say of theirs, added up.
 fn for_all<T: Serialize + DeserializeOwned + Send>(
     sources: &Sources,
-    request: Request<'_>,
+    request: &Request,
     only: Option<&str>,
     here: impl FnOnce(&[i32]) -> Result<T, String>,
     add: impl Fn(&mut T, Others<T>),
@@ -191,13 +191,13 @@ async fn partitions(State(sources): State<Arc<Sources>>) -> Response {
 
 /// How many sagas stand where, and what has happened.
 #[utoipa::path(get, path = "/api/v1/overview", tag = "sagas", params(OfPartitions), responses((status = 200, body = Overview), Problems))]
-async fn overview(State(sources): State<Arc<Sources>>, uri: Uri, headers: HeaderMap, Query(of): Query<OfPartitions>) -> Response {
+async fn overview(State(sources): State<Arc<Sources>>, request: Request, Query(of): Query<OfPartitions>) -> Response {
     let found = |here: &[i32]| Ok(Overview::of(&sources.counted(here)?, &sources.knowledge.get().catalog));
     let add = |all: &mut Overview, others: Others<Overview>| {
         others.answers.into_iter().for_each(|other| all.add(other));
         all.add(Overview { missing: others.missing, ..Overview::default() });
     };
-    for_all(&sources, Request { uri: &uri, headers: &headers }, of.partitions.as_deref(), found, add)
+    for_all(&sources, &request, of.partitions.as_deref(), found, add)
 }
 
 /// What each participant was asked and has not answered, and whether it is asked now.
@@ -208,18 +208,13 @@ async fn overview(State(sources): State<Arc<Sources>>, uri: Uri, headers: Header
     params(OfPartitions),
     responses((status = 200, body = Participants), Problems)
 )]
-async fn participants(
-    State(sources): State<Arc<Sources>>,
-    uri: Uri,
-    headers: HeaderMap,
-    Query(of): Query<OfPartitions>,
-) -> Response {
+async fn participants(State(sources): State<Arc<Sources>>, request: Request, Query(of): Query<OfPartitions>) -> Response {
     let of_these = |here: &[i32]| Participants::of(&*sources.store, &sources.knowledge.get().catalog, sources.counted(here)?, here);
     let add = |all: &mut Participants, others: Others<Participants>| {
         others.answers.into_iter().for_each(|other| all.add(other));
         all.add(Participants { missing: others.missing, ..Participants::default() });
     };
-    for_all(&sources, Request { uri: &uri, headers: &headers }, of.partitions.as_deref(), of_these, add)
+    for_all(&sources, &request, of.partitions.as_deref(), of_these, add)
 }
 
 /// Who asks.

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use ringmaster_bus::{Bus, BusError};
@@ -203,16 +203,14 @@ pub struct ActPlace {
 pub(super) async fn act(
     State(sources): State<Arc<Sources>>,
     Extension(principal): Extension<Principal>,
-    uri: Uri,
-    headers: HeaderMap,
+    request: Request,
     body: Result<Json<ActBody>, JsonRejection>,
 ) -> Response {
     let body = match body {
         Ok(Json(body)) => body,
         Err(rejection) => return Problem::of(rejection.status()).because(rejection.body_text()).into_response(),
     };
-    let request = Request { uri: &uri, headers: &headers };
-    match done(&sources, &principal, request, &body) {
+    match done(&sources, &principal, &request, &body) {
         Ok(answer) => answered(answer),
         Err(refusal) => refusal.into_response(),
     }
@@ -236,7 +234,7 @@ fn answered(answer: ActAnswer) -> Response {
     }
 }
 
-fn done(sources: &Sources, principal: &Principal, request: Request<'_>, body: &ActBody) -> Result<ActAnswer, Refusal> {
+fn done(sources: &Sources, principal: &Principal, request: &Request, body: &ActBody) -> Result<ActAnswer, Refusal> {
     check::check(body)?;
     let by = by_whom(principal, body)?;
     let Some(hand) = &sources.hand else { return Err(Problem::NotNow.because("this instance has no way to bring acts")) };
@@ -276,7 +274,7 @@ fn by_whom(principal: &Principal, body: &ActBody) -> Result<String, Refusal> {
 
 /// Approvals are for those whose answer the saga waits for, all else is for operators. Which step is meant then: an approver's answer is
 /// for the step that was looked at, and not for whatever is asked by the time it is taken.
-fn may(sources: &Sources, principal: &Principal, request: Request<'_>, body: &ActBody) -> Result<Option<String>, Refusal> {
+fn may(sources: &Sources, principal: &Principal, request: &Request, body: &ActBody) -> Result<Option<String>, Refusal> {
     if !matches!(body.act, Act::Approve | Act::Refuse) {
         return match principal.may(May::Operate) {
             true => Ok(body.step.clone()),

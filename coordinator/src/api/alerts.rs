@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -103,12 +102,7 @@ impl Sources {
 
 /// What somebody must know.
 #[utoipa::path(get, path = "/api/v1/alerts", tag = "operation", params(OfPartitions), responses((status = 200, body = AlertsOf), Problems))]
-pub(super) async fn alerts(
-    State(sources): State<Arc<Sources>>,
-    uri: Uri,
-    headers: HeaderMap,
-    Query(of): Query<OfPartitions>,
-) -> Response {
+pub(super) async fn alerts(State(sources): State<Arc<Sources>>, request: Request, Query(of): Query<OfPartitions>) -> Response {
     let instance = &sources.alerts.instance;
     let here = |_: &[i32]| {
         let alerts = sources.alerts.all().iter().map(|alert| AlertShown::of(alert, instance)).collect();
@@ -121,5 +115,5 @@ pub(super) async fn alerts(
         }
         all.missing.extend(others.missing);
     };
-    for_all(&sources, Request { uri: &uri, headers: &headers }, of.partitions.as_deref(), here, add)
+    for_all(&sources, &request, of.partitions.as_deref(), here, add)
 }

@@ -164,18 +164,17 @@ pub(crate) fn agent(address: &Address, means: &Means) -> Result<ureq::Agent, Str
         .timeout_send_request(Some(PATIENCE))
         .timeout_recv_response(Some(PATIENCE * 3))
         .timeout_global(Some(PATIENCE_FOR_ALL));
-    agent_of(config, address, means)
+    agent_of(config, address.is_https, means)
 }
 
-/// Makes ready to ask another instance in the name of who asked this one: it says the same of itself there. It waits no longer than this.
-pub(super) fn forwarder(address: &Address, authorization: Option<String>, patience: Duration) -> Result<Caller, String> {
-    let config = ureq::Agent::config_builder().timeout_global(Some(patience));
-    Ok(Caller { address: address.clone(), agent: agent_of(config, address, &Means::from_environment())?, authorization })
+/// What asks other instances, by TLS or not, and waits no longer than this for each answer.
+pub(super) fn agent_for_peers(is_https: bool, patience: Duration) -> Result<ureq::Agent, String> {
+    agent_of(ureq::Agent::config_builder().timeout_global(Some(patience)), is_https, &Means::from_environment())
 }
 
-fn agent_of(config: ConfigBuilder<AgentScope>, address: &Address, means: &Means) -> Result<ureq::Agent, String> {
+fn agent_of(config: ConfigBuilder<AgentScope>, is_https: bool, means: &Means) -> Result<ureq::Agent, String> {
     let mut config = config.http_status_as_error(false).max_redirects(0).proxy(None);
-    if address.is_https {
+    if is_https {
         let tls = TlsConfig::builder()
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .root_certs(RootCerts::from(means.roots()?))
@@ -186,6 +185,11 @@ fn agent_of(config: ConfigBuilder<AgentScope>, address: &Address, means: &Means)
 }
 
 impl Caller {
+    /// Who asks there in the name of whoever says so of itself.
+    pub(super) fn in_the_name_of(authorization: Option<String>, address: Address, agent: ureq::Agent) -> Caller {
+        Caller { address, agent, authorization }
+    }
+
     /// Whether it says who asks.
     pub fn has_token(&self) -> bool {
         self.authorization.is_some()

@@ -6,28 +6,43 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::convert::Infallible;
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
 use ringmaster_bus::kafka::MemberFound;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Sources;
-use super::client::{Answer, forwarder};
+use super::client::Answer;
 use super::overview::Missing;
 use super::peers::Peers;
 
-/// Another instance answers within this time, or is named as one that did not.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// By this parameter an instance asks another one for partitions.
+const PARTITIONS: &str = "partitions=";
 /// Why nobody answers for a partition.
 pub(super) const ON_ITS_WAY: &str = "no instance has it at this moment: it is on its way to one, ask again in a moment";
 
 /// A request that may be passed on.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Request<'a> {
-    pub(super) uri: &'a Uri,
-    pub(super) headers: &'a HeaderMap,
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    pub(super) uri: Uri,
+    pub(super) headers: HeaderMap,
+}
+
+impl<S: Sync> FromRequestParts<S> for Request {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Request, Infallible> {
+        Ok(Request { uri: parts.uri.clone(), headers: parts.headers.clone() })
+    }
+}
+
+/// Whether another instance asks: who is asked so asks nobody else.
+pub(super) fn is_asked_by_another(uri: &Uri) -> bool {
+    uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with(PARTITIONS)))
 }
 
 /// Which partitions an answer is for.
@@ -69,7 +84,7 @@ pub(super) struct Others<T> {
 }
 
 /// Asks all who have what is not here.
-pub(super) fn ask_others<T: DeserializeOwned + Send>(sources: &Sources, scope: &Scope, request: Request<'_>) -> Others<T> {
+pub(super) fn ask_others<T: DeserializeOwned + Send>(sources: &Sources, scope: &Scope, request: &Request) -> Others<T> {
     let mut others = Others { answers: Vec::new(), missing: Vec::new() };
     let mut miss = |partitions: BTreeSet<i32>, why: &str| {
         others.missing.extend(partitions.into_iter().map(|partition| Missing { partition, why: why.to_owned() }));
@@ -111,7 +126,7 @@ pub(super) fn ask_others<T: DeserializeOwned + Send>(sources: &Sources, scope: &
 }
 
 /// Asks who has a partition that is not here; why that cannot be, else.
-pub(super) fn ask_owner(sources: &Sources, partition: i32, request: Request<'_>) -> Result<Answer, String> {
+pub(super) fn ask_owner(sources: &Sources, partition: i32, request: &Request) -> Result<Answer, String> {
     let peers = sources.peers.as_deref().ok_or(ON_ITS_WAY)?;
     let members = peers.members().map_err(|why| format!("who has it is not known: {why}"))?;
     let owner = members.into_iter().find(|member| member.partitions.contains(&partition)).ok_or(ON_ITS_WAY)?;
@@ -122,7 +137,7 @@ fn ask<T: DeserializeOwned>(
     peers: &Peers,
     member: &MemberFound,
     partitions: &BTreeSet<i32>,
-    request: Request<'_>,
+    request: &Request,
 ) -> Result<T, String> {
     let answer = raw(peers, member, partitions, request)?;
     if answer.code != 200 {
@@ -133,16 +148,16 @@ fn ask<T: DeserializeOwned>(
     serde_json::from_str(&answer.body).map_err(|_| format!("instance {} is of another version of Ringmaster", member.name))
 }
 
-fn raw(peers: &Peers, member: &MemberFound, partitions: &BTreeSet<i32>, request: Request<'_>) -> Result<Answer, String> {
+fn raw(peers: &Peers, member: &MemberFound, partitions: &BTreeSet<i32>, request: &Request) -> Result<Answer, String> {
     let name = &member.name;
     let address = peers.address_of(member).ok_or_else(|| format!("instance {name} has it, and its API is off"))?;
     let authorization = request.headers.get(header::AUTHORIZATION).and_then(|said| said.to_str().ok()).map(str::to_owned);
     let only = partitions.iter().map(i32::to_string).collect::<Vec<_>>().join(",");
     let path = match request.uri.query() {
-        None | Some("") => format!("{}?partitions={only}", request.uri.path()),
-        Some(query) => format!("{}?{query}&partitions={only}", request.uri.path()),
+        None | Some("") => format!("{}?{PARTITIONS}{only}", request.uri.path()),
+        Some(query) => format!("{}?{query}&{PARTITIONS}{only}", request.uri.path()),
     };
-    let answer = forwarder(&address, authorization, PATIENCE)?.get(&path);
+    let answer = peers.caller(&address, authorization)?.get(&path);
     answer.map_err(|why| format!("instance {name} has it: {why}"))
 }
 

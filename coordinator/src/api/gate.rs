@@ -21,6 +21,7 @@ use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::timeout;
 
 use super::denials::Denials;
+use super::everyone::is_asked_by_another;
 use super::problem::{Problem, Refusal};
 use super::routes::{Route, Weight};
 use super::who::{Denial, Principal, Who};
@@ -39,7 +40,7 @@ const DETAIL_BYTES_MAX: usize = 16 << 10;
 pub(super) struct Limits {
     /// Requests that are answered at once.
     pub(super) requests: usize,
-    /// Those of them that read the store.
+    /// Those of them that read the store: so many for people, and so many for other instances.
     pub(super) reads: usize,
     /// Those of them that wait until an act is answered.
     pub(super) acts: usize,
@@ -68,6 +69,9 @@ pub(super) struct Gate {
     limits: Limits,
     requests: Arc<Semaphore>,
     reads: Arc<Semaphore>,
+    /// Reads for other instances, which wait for nobody: were they among all others, two instances that ask each other would wait for each
+    /// other's places.
+    reads_for_others: Arc<Semaphore>,
     acts: Arc<Semaphore>,
     denials: Denials,
 }
@@ -82,8 +86,8 @@ type Place = OwnedSemaphorePermit;
 impl Gate {
     pub(super) fn new(who: Who, limits: Limits, metrics: Arc<Metrics>) -> Gate {
         let semaphore = |places| Arc::new(Semaphore::new(places));
-        let [requests, reads, acts] = [limits.requests, limits.reads, limits.acts].map(semaphore);
-        Gate { who, limits, requests, reads, acts, denials: Denials::new(metrics) }
+        let [requests, reads, reads_for_others, acts] = [limits.requests, limits.reads, limits.reads, limits.acts].map(semaphore);
+        Gate { who, limits, requests, reads, reads_for_others, acts, denials: Denials::new(metrics) }
     }
 
     pub(super) fn who(&self) -> &Who {
@@ -135,6 +139,9 @@ impl Gate {
                 Err(refusal) => return with_end(refusal.into_response()),
             };
             match weight {
+                Weight::Store if is_asked_by_another(request.uri()) => {
+                    self.wait(request, (place, &self.reads_for_others), next).await
+                }
                 Weight::Store => self.wait(request, (place, &self.reads), next).await,
                 Weight::Act => self.wait(request, (place, &self.acts), next).await,
                 _ => next.run(request).await,

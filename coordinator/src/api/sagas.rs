@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ringmaster_schemas::names::percent_encode;
 use serde::Deserialize;
@@ -22,7 +22,8 @@ use crate::runtime::{NOT_CLAIMED, PartitionStatus, wall};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Order {
-    /// As the index has it: what is stuck or paused, the longest first; what is parked, as it goes out; all else by id.
+    /// As the index has it: what is stuck or paused, the longest first; what is parked, as it goes out; what has a key or a
+    /// value, by id; all else by when it began.
     #[default]
     Oldest,
     /// The other way round.
@@ -67,12 +68,7 @@ pub(super) struct IdQuery {
 
 /// A page of the sagas that a filter means.
 #[utoipa::path(get, path = "/api/v1/sagas", tag = "sagas", params(ListQuery), responses((status = 200, body = SagaPage), Problems))]
-pub(super) async fn sagas(
-    State(sources): State<Arc<Sources>>,
-    uri: Uri,
-    headers: HeaderMap,
-    Query(query): Query<ListQuery>,
-) -> Response {
+pub(super) async fn sagas(State(sources): State<Arc<Sources>>, request: Request, Query(query): Query<ListQuery>) -> Response {
     let ListQuery { filter, limit, order, cursor, explain, partitions } = query;
     if limit.is_some_and(|limit| !(1..=LIMIT_MAX).contains(&limit)) {
         return Problem::BadRequest.because(format!("limit is from 1 to {LIMIT_MAX}")).into_response();
@@ -91,7 +87,7 @@ pub(super) async fn sagas(
         Ok(page) => page,
         Err(why) => return Problem::Failed.because(why).into_response(),
     };
-    let others = ask_others::<SagaPage>(&sources, &scope, Request { uri: &uri, headers: &headers });
+    let others = ask_others::<SagaPage>(&sources, &scope, &request);
     page.missing.extend(others.missing);
     if !scope.is_asked_by_another {
         page = SagaPage::joined(others.answers.into_iter().chain([page]).collect(), &question);
@@ -125,24 +121,14 @@ fn here(sources: &Sources, scope: &Scope, question: &Question) -> Result<SagaPag
 
 /// A saga by its id: its whole row, without bodies.
 #[utoipa::path(get, path = "/api/v1/saga", tag = "sagas", params(IdQuery), responses((status = 200, body = Value), Problems))]
-pub(super) async fn saga(
-    State(sources): State<Arc<Sources>>,
-    uri: Uri,
-    headers: HeaderMap,
-    Query(query): Query<IdQuery>,
-) -> Response {
-    found(&sources, Request { uri: &uri, headers: &headers }, &query, |found| found)
+pub(super) async fn saga(State(sources): State<Arc<Sources>>, request: Request, Query(query): Query<IdQuery>) -> Response {
+    found(&sources, &request, &query, |found| found)
 }
 
 /// What a saga waits for: of what is known of it, what says that.
 #[utoipa::path(get, path = "/api/v1/saga/why", tag = "sagas", params(IdQuery), responses((status = 200, body = Value), Problems))]
-pub(super) async fn why(
-    State(sources): State<Arc<Sources>>,
-    uri: Uri,
-    headers: HeaderMap,
-    Query(query): Query<IdQuery>,
-) -> Response {
-    found(&sources, Request { uri: &uri, headers: &headers }, &query, |mut found| {
+pub(super) async fn why(State(sources): State<Arc<Sources>>, request: Request, Query(query): Query<IdQuery>) -> Response {
+    found(&sources, &request, &query, |mut found| {
         let parts = WHY.iter().map(|part| ((*part).to_owned(), found[*part].take()));
         Value::Object(parts.collect::<Map<_, _>>())
     })
@@ -169,7 +155,7 @@ const WHY: [&str; 16] = [
 ];
 
 /// What is known of a saga, of this instance or of that which has it.
-fn found(sources: &Sources, request: Request<'_>, query: &IdQuery, shown: fn(Value) -> Value) -> Response {
+fn found(sources: &Sources, request: &Request, query: &IdQuery, shown: fn(Value) -> Value) -> Response {
     let id = &*query.id;
     let Some(partition) = saga::partition_of(id, sources.partitions) else {
         let why = format!("'{id}' is not a saga id such as order-fulfilment/ord-17");
@@ -188,7 +174,7 @@ fn found(sources: &Sources, request: Request<'_>, query: &IdQuery, shown: fn(Val
 /// The approvals that a saga waits for, at this step or at any: their steps, and the roles of those who may answer.
 pub(super) fn approvals(
     sources: &Sources,
-    request: Request<'_>,
+    request: &Request,
     id: &str,
     step: Option<&str>,
 ) -> Result<Vec<(String, Vec<String>)>, Refusal> {
@@ -201,7 +187,7 @@ pub(super) fn approvals(
         let mut path = "/api/v1/saga/why?id=".to_owned();
         percent_encode(id, &mut path);
         let uri = path.parse().map_err(|_| nothing())?;
-        let answer = ask_owner(sources, partition, Request { uri: &uri, ..request });
+        let answer = ask_owner(sources, partition, &Request { uri, headers: request.headers.clone() });
         let answer = answer.map_err(|why| Problem::Elsewhere.because(format!("{id} lives in partition {partition}: {why}")))?;
         serde_json::from_str(&answer.body).ok().filter(|_| answer.code == 200).ok_or_else(nothing)?
     };
@@ -229,7 +215,7 @@ fn not_there(sources: &Sources, id: &str, partition: i32) -> Response {
 }
 
 /// Of a saga that another instance has: what that one answers.
-fn elsewhere(sources: &Sources, request: Request<'_>, query: &IdQuery, partition: i32) -> Response {
+fn elsewhere(sources: &Sources, request: &Request, query: &IdQuery, partition: i32) -> Response {
     let refused = |why: String| {
         let detail = format!("{} lives in partition {partition}: {why}", query.id);
         Problem::Elsewhere.because(detail).into_response()

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -198,19 +197,14 @@ fn told(scaling: &Scaling) -> Vec<ParticipantScaling> {
     params(OfPartitions),
     responses((status = 200, body = AllScaling), Problems)
 )]
-pub(super) async fn all(
-    State(sources): State<Arc<Sources>>,
-    uri: Uri,
-    headers: HeaderMap,
-    Query(of): Query<OfPartitions>,
-) -> Response {
+pub(super) async fn all(State(sources): State<Arc<Sources>>, request: Request, Query(of): Query<OfPartitions>) -> Response {
     let here = |_: &[i32]| Ok(AllScaling { participants: told(&sources.scaling), missing: Vec::new() });
     let add = |all: &mut AllScaling, others: Others<AllScaling>| {
         let answers = others.answers.into_iter().chain([std::mem::take(all)]).collect();
         *all = AllScaling::combined(answers);
         all.missing.extend(others.missing);
     };
-    for_all(&sources, Request { uri: &uri, headers: &headers }, of.partitions.as_deref(), here, add)
+    for_all(&sources, &request, of.partitions.as_deref(), here, add)
 }
 
 /// The same of one of them, as scalers of others read it.
@@ -224,8 +218,7 @@ pub(super) async fn all(
 pub(super) async fn one(
     State(sources): State<Arc<Sources>>,
     Path(name): Path<String>,
-    uri: Uri,
-    headers: HeaderMap,
+    request: Request,
     Query(of): Query<OfPartitions>,
 ) -> Response {
     let known = told(&sources.scaling);
@@ -238,7 +231,7 @@ pub(super) async fn one(
         one.missing.extend(others.missing);
     };
     let here = |_: &[i32]| Ok(found.clone());
-    for_all(&sources, Request { uri: &uri, headers: &headers }, of.partitions.as_deref(), here, add)
+    for_all(&sources, &request, of.partitions.as_deref(), here, add)
 }
 
 /// There is none of this name, for people.

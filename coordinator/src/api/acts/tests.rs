@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use axum::http::{HeaderMap, Uri};
 use ringmaster_schemas::journal::{Cause, Change, Rejected, Turn};
 use ringmaster_schemas::names::{partition_of, saga_id};
 use ringmaster_schemas::state::{Batch, Course, Detail, EntryMore, RowChange, RowKey, Waits, Work, index_keys};
@@ -72,9 +73,9 @@ fn body(text: &str) -> ActBody {
 }
 
 fn asked(sources: &Sources, principal: &Principal, key: Option<&str>, text: &str) -> Result<ActAnswer, (u16, String)> {
-    let (uri, mut headers) = (Uri::from_static("/api/v1/acts"), HeaderMap::new());
-    key.map(|key| headers.insert(IDEMPOTENCY_KEY, key.parse().expect("a header")));
-    done(sources, principal, Request { uri: &uri, headers: &headers }, &body(text)).map_err(|refusal| refusal.told())
+    let mut request = Request { uri: Uri::from_static("/api/v1/acts"), headers: HeaderMap::new() };
+    key.map(|key| request.headers.insert(IDEMPOTENCY_KEY, key.parse().expect("a header")));
+    done(sources, principal, &request, &body(text)).map_err(|refusal| refusal.told())
 }
 
 const CANCEL: &str = r#"{"act":"cancel","saga":"trip/t-1","why":"asked for","if_turn":7}"#;
