@@ -52,11 +52,46 @@ impl Sent {
 
 /// Sends records.
 pub(crate) fn send(bus: &mut impl Bus, topics: &Topics, records: Vec<Addressed>) -> Result<Sent, BusError> {
+    let ready = prepare(bus, topics, records)?;
+    append(bus, topics, &ready)?;
+    Ok(ready)
+}
+
+/// Looks where the journals end by now, before anything is sent.
+fn prepare(bus: &mut impl Bus, topics: &Topics, records: Vec<Addressed>) -> Result<Sent, BusError> {
     let partitions: BTreeSet<i32> = records.iter().map(|record| record.partition).collect();
     let bounds = blocking::bounds_each(bus, &topics.journal, partitions.into_iter())?;
-    let all: Vec<_> = records.iter().map(|record| (record.partition, record.key.clone(), record.bytes.clone())).collect();
-    blocking::append_each(bus, &topics.control, &all)?;
     Ok(Sent { records, from: bounds.into_iter().map(|(partition, (_, end))| (partition, end)).collect() })
+}
+
+fn append(bus: &mut impl Bus, topics: &Topics, ready: &Sent) -> Result<(), BusError> {
+    let each = ready.records.iter().map(|record| (record.partition, record.key.clone(), record.bytes.clone()));
+    blocking::append_each(bus, &topics.control, &each.collect::<Vec<_>>())
+}
+
+/// Why nothing is heard of records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unheard {
+    /// For people.
+    pub why: String,
+    /// They may be in the topic all the same: sending them again might do it twice.
+    pub may_be_sent: bool,
+}
+
+/// Sends records, and waits for what becomes of them, no longer than this.
+pub(crate) fn bring(
+    bus: &mut impl Bus,
+    topics: &Topics,
+    records: Vec<Addressed>,
+    patience: Duration,
+) -> Result<BTreeMap<usize, Answered>, Unheard> {
+    let unheard = |may_be_sent| move |error: BusError| Unheard { why: error.to_string(), may_be_sent };
+    let ready = prepare(bus, topics, records).map_err(unheard(false))?;
+    append(bus, topics, &ready).map_err(|error| {
+        let may_be_sent = ready.records.len() > 1 || !matches!(error, BusError::Refused(_));
+        unheard(may_be_sent)(error)
+    })?;
+    wait(bus, topics, &ready, patience).map_err(unheard(true))
 }
 
 /// Reads the journal until each of these records has the turn that took it, but no longer than this; the turns by the records' places.

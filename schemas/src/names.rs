@@ -1,6 +1,6 @@
 //! Topic names, headers, ids, and the rule that assigns a key to a partition. The README's tables and `tests/tidy` hold these.
 
-pub use crate::hex::{hex, unhex};
+pub use crate::hex::{hex, unhex, unhex_all};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 

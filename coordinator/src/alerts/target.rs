@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ringmaster_schemas::names::percent_decode;
 
 use crate::api::client::Address;
 
@@ -36,7 +37,10 @@ impl FromStr for Target {
         if user.is_some() && !address.is_https && address.is_elsewhere() {
             return Err("a name and a password are not sent where others can read them on their way: https://".to_owned());
         }
-        let user = user.map(decoded).transpose()?.map(|user| if user.contains(&b':') { user } else { [&user[..], b":"].concat() });
+        let user = user
+            .map(|user| percent_decode(user).ok_or(EXPECTED))
+            .transpose()?
+            .map(|user| if user.contains(&b':') { user } else { [&user[..], b":"].concat() });
         let authorization = user.map(|user| format!("Basic {}", STANDARD.encode(user)));
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
         Ok(Target { address, path, authorization })
@@ -45,23 +49,6 @@ impl FromStr for Target {
 
 /// Without what was given: it may be a secret.
 const EXPECTED: &str = "expected https:// (or http://), a host, perhaps a port, and a path";
-
-/// Of `%41` an `A`.
-fn decoded(text: &str) -> Result<Vec<u8>, String> {
-    let mut out = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((&byte, behind)) = rest.split_first() {
-        rest = behind;
-        if byte != b'%' {
-            out.push(byte);
-            continue;
-        }
-        let digits = rest.get(..2).and_then(|digits| std::str::from_utf8(digits).ok()).filter(|digits| !digits.starts_with('+'));
-        out.push(digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).ok_or(EXPECTED)?);
-        rest = &rest[2..];
-    }
-    Ok(out)
-}
 
 impl Target {
     /// Where requests go, without who we are.

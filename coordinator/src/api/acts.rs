@@ -27,6 +27,7 @@ use ringmaster_schemas::names::Topics;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use super::allowed::{May, Role};
@@ -35,8 +36,7 @@ use super::openapi::Problems;
 use super::problem::{Problem, Refusal};
 use super::who::Principal;
 use super::{Sources, sagas};
-use crate::control::{self, Addressed, Answered};
-use records::records;
+use crate::control::{self, Addressed, Answered, Unheard};
 pub use remembered::Remembered;
 
 /// An answer is waited for so long: a request has 10 s.
@@ -52,7 +52,7 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Brings records to the partitions, and waits for their answers.
 pub trait Hand: Send + Sync {
     /// The answers by the records' places; none of a record that nobody took in time.
-    fn bring(&self, records: Vec<Addressed>, patience: Duration) -> Result<BTreeMap<usize, Answered>, BusError>;
+    fn bring(&self, records: Vec<Addressed>, patience: Duration) -> Result<BTreeMap<usize, Answered>, Unheard>;
 }
 
 /// A hand that has clients of a bus.
@@ -70,12 +70,12 @@ impl<B: Bus + Send> BusHand<B> {
 }
 
 impl<B: Bus + Send> Hand for BusHand<B> {
-    fn bring(&self, records: Vec<Addressed>, patience: Duration) -> Result<BTreeMap<usize, Answered>, BusError> {
+    fn bring(&self, records: Vec<Addressed>, patience: Duration) -> Result<BTreeMap<usize, Answered>, Unheard> {
         let ready = || self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         let known = ready().pop();
-        let mut client = known.map_or_else(&self.make, Ok)?;
-        let sent = control::send(&mut client, &self.topics, records)?;
-        let answers = control::wait(&mut client, &self.topics, &sent, patience)?;
+        let none = |error: BusError| Unheard { why: error.to_string(), may_be_sent: false };
+        let mut client = known.map_or_else(&self.make, Ok).map_err(none)?;
+        let answers = control::bring(&mut client, &self.topics, records, patience)?;
         // One that failed is not used again.
         let mut ready = ready();
         if ready.len() < CLIENTS_MAX {
@@ -235,10 +235,10 @@ fn answered(answer: ActAnswer) -> Response {
 }
 
 fn done(sources: &Sources, principal: &Principal, request: &Request, body: &ActBody) -> Result<ActAnswer, Refusal> {
-    check::check(body)?;
+    body.check().map_err(|why| Problem::BadRequest.because(why))?;
     let by = by_whom(principal, body)?;
     let Some(hand) = &sources.hand else { return Err(Problem::NotNow.because("this instance has no way to bring acts")) };
-    let asked = serde_json::to_string(body).unwrap_or_default();
+    let asked = Sha256::digest(serde_json::to_vec(body).unwrap_or_default()).into();
     let bring = || {
         // Not before: what was done by a key is answered alike, also where it could not be done again.
         let step = may(sources, principal, request, body)?;
@@ -304,11 +304,19 @@ fn may(sources: &Sources, principal: &Principal, request: &Request, body: &ActBo
 
 fn bring(hand: &dyn Hand, partitions: i32, body: &ActBody, by: &str) -> Result<ActAnswer, Refusal> {
     let id = format!("{:016x}", fastrand::u64(..));
-    let records = records(&id, partitions, body, by);
+    let records = body.records(&id, partitions, by);
     let places: Vec<i32> = records.iter().map(|record| record.partition).collect();
-    let failed = |error: BusError| Problem::NotNow.because(format!("the broker does not take it: {error}"));
-    let answers = hand.bring(records, PATIENCE).map_err(failed)?;
-    let of = |(place, partition): (usize, i32)| place_of(body, partition, answers.get(&place));
+    let (answers, open) = match hand.bring(records, PATIENCE) {
+        Ok(answers) => (answers, OPEN.to_owned()),
+        // Said as one that is open, so that by its key it is not sent again.
+        Err(Unheard { why, may_be_sent: true }) => {
+            let detail =
+                format!("whether it is in the control topic is not known: {why}. The saga's history says whether it was done");
+            (BTreeMap::new(), detail)
+        }
+        Err(Unheard { why, .. }) => return Err(Problem::NotNow.because(format!("the broker does not take it: {why}"))),
+    };
+    let of = |(place, partition): (usize, i32)| place_of(body, (partition, &open), answers.get(&place));
     let places: Vec<ActPlace> = places.into_iter().enumerate().map(of).collect();
     let has = |outcome: &str| places.iter().any(|place| place.outcome == outcome);
     // Done anywhere is done; it is open as long as nothing is known.
@@ -317,10 +325,12 @@ fn bring(hand: &dyn Hand, partitions: i32, body: &ActBody, by: &str) -> Result<A
     Ok(ActAnswer { act_id: id, outcome, detail, places })
 }
 
-fn place_of(body: &ActBody, partition: i32, answer: Option<&Answered>) -> ActPlace {
+/// What is said of what nobody took.
+const OPEN: &str = "nobody took it within the time: it lies in the control topic, and is taken when a coordinator reads it";
+
+fn place_of(body: &ActBody, (partition, open): (i32, &str), answer: Option<&Answered>) -> ActPlace {
     let Some(Answered { offset, turn }) = answer else {
-        let detail =
-            "nobody took it within the time: it lies in the control topic, and is taken when a coordinator reads it".to_owned();
+        let detail = open.to_owned();
         return ActPlace { partition, offset: None, outcome: "open".to_owned(), reason: None, detail };
     };
     match control::rejection(turn) {

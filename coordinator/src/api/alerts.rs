@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 
 use super::everyone::{Others, Request};
 use super::openapi::Problems;
-use super::overview::{Missing, text};
-use super::saga::time;
+use super::overview::Missing;
+use super::saga::written;
 use super::{OfPartitions, Overview, Sources, for_all, participants};
 use crate::alerts::{Alert, Sample};
 use crate::runtime::wall;
@@ -61,7 +61,7 @@ impl AlertShown {
             name: alert.rule.name.to_owned(),
             severity: alert.rule.severity.as_str().to_owned(),
             state: alert.state.as_str().to_owned(),
-            since: text(time(Some(alert.since))),
+            since: written(alert.since),
             labels: alert.labels().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             value: alert.value,
             threshold: alert.rule.when.than,

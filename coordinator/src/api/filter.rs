@@ -190,7 +190,8 @@ impl Filter {
     }
 }
 
-fn there(known: BTreeSet<&str>) -> String {
+/// What there is of something, for people.
+pub(super) fn there(known: BTreeSet<&str>) -> String {
     match known.is_empty() {
         true => "there is none".to_owned(),
         false => format!("there is {}", known.into_iter().collect::<Vec<_>>().join(", ")),

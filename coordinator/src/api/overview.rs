@@ -13,10 +13,9 @@ use ringmaster_schemas::names::hex;
 use ringmaster_schemas::state::{Counts, RowKey, Waits};
 use ringmaster_store::Store;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::saga::time;
+use super::saga::written;
 use crate::runtime::{PartitionStatus, Totals, VersionTotals};
 
 /// Of the partitions that an instance has, or of several instances'.
@@ -139,23 +138,15 @@ impl AsOf {
 
 /// Reads the counts of these partitions. `known`: what workers last said of those that they host.
 pub(super) fn counted(store: &dyn Store, known: &[PartitionStatus], here: &[i32], now: Millis) -> Result<Counted, String> {
-    let (mut all, mut as_of, mut missing) = (Vec::new(), Vec::new(), Vec::new());
-    for &partition in here {
-        let status = known.iter().find(|status| status.partition == partition);
-        if let Some(why) = status.and_then(PartitionStatus::missing_to_own) {
-            missing.push(Missing { partition, why: why.to_owned() });
-            continue;
-        }
-        let checkpoint = store.checkpoint(partition).map_err(|error| error.to_string())?;
+    let Readable { partitions, mut as_of, missing } = readable(store, known, here, now)?;
+    let mut all = Vec::new();
+    for (partition, of) in partitions.into_iter().zip(&mut as_of) {
         let row = store.row(partition, &RowKey::Counts).map_err(|error| error.to_string())?;
-        let (Some(checkpoint), Some(row)) = (checkpoint, row) else {
-            // Nothing has happened in it, or its first checkpoint is yet to come.
-            as_of.push(AsOf { partition, journal_offset: 0, age_ms: 0 });
-            continue;
-        };
-        let counts = Counts::decode(&row).map_err(|error| format!("counts of partition {partition}: {error}"))?;
-        as_of.push(AsOf::of(partition, counts.journal_offset, checkpoint.now, status, now));
-        all.push(counts);
+        let counts = row.map(|row| Counts::decode(&row)).transpose();
+        let counts = counts.map_err(|error| format!("counts of partition {partition}: {error}"))?;
+        // Without any nothing has happened in it, or its first checkpoint is yet to come.
+        (of.journal_offset, of.age_ms) = counts.as_ref().map_or((0, 0), |counts| (counts.journal_offset, of.age_ms));
+        all.extend(counts);
     }
     Ok(Counted { totals: Totals::of(&all), as_of, missing })
 }
@@ -171,7 +162,7 @@ impl Overview {
             definitions.push(shown);
         }
         definitions.sort_by(|one, other| one.place().cmp(&other.place()));
-        let since = (totals.since > 0).then(|| text(time(Some(totals.since))));
+        let since = (totals.since > 0).then(|| written(totals.since));
         let &Totals { started, completed, compensated, .. } = totals;
         let happened = Happened { since, started, completed, compensated };
         Overview { sagas, happened, definitions, as_of: as_of.clone(), missing: missing.clone() }
@@ -254,8 +245,4 @@ impl DefinitionCounts {
 /// The name of a node; none of the saga's end.
 fn step(definition: &Definition, node: u16) -> Option<String> {
     (node != ROOT).then(|| definition.node(node).map(|node| node.name.to_string())).flatten()
-}
-
-pub(super) fn text(value: Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
 }

@@ -9,8 +9,8 @@ use ringmaster_store::Store;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::overview::{AsOf, Counted, Missing, text};
-use super::saga::time;
+use super::overview::{AsOf, Counted, Missing};
+use super::saga::written;
 use crate::runtime::{ParticipantTotals, Totals, Waiting};
 
 /// All participants, as of the last checkpoints.
@@ -94,7 +94,7 @@ pub(crate) fn badness(state: &str) -> usize {
 
 /// A time, for people and programs.
 fn since(waiting: Waiting) -> Option<String> {
-    waiting.oldest.map(|oldest| text(time(Some(oldest.saturating_mul(1_000)))))
+    waiting.oldest.map(|oldest| written(oldest.saturating_mul(1_000)))
 }
 
 impl Participant {
@@ -128,7 +128,7 @@ impl Participant {
     fn breaks(&mut self, breaker: &Breaker) {
         let of = state(breaker.state);
         *self.partitions.entry(of.to_owned()).or_insert(0) += 1;
-        let at = Some(text(time(Some(breaker.since))));
+        let at = Some(written(breaker.since));
         if (badness(of), std::cmp::Reverse(&at)) > (badness(&self.state), std::cmp::Reverse(&self.since)) {
             self.state = of.to_owned();
             self.since = at;
@@ -173,7 +173,7 @@ impl Participants {
     /// Every participant that a definition names, or that was asked, or whose breaker is not closed.
     pub(super) fn of(store: &dyn Store, catalog: &Catalog, counted: Counted, partitions: &[i32]) -> Result<Participants, String> {
         let Counted { totals: Totals { since, participants, .. }, as_of, missing } = counted;
-        let since = (since > 0).then(|| text(time(Some(since))));
+        let since = (since > 0).then(|| written(since));
         let unasked = |name: &Arc<str>| (name.clone(), ParticipantTotals::new(name.clone()));
         let mut all: BTreeMap<_, _> = catalog.participants().iter().map(unasked).collect();
         all.extend(participants);

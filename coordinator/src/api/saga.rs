@@ -184,10 +184,19 @@ fn asked(order: &OrderFields<'_>, body_bytes: usize) -> Value {
 
 /// RFC 3339; null for "not yet" and "never".
 pub(super) fn time(at: Option<Millis>) -> Value {
-    let Some(at) = at.filter(|at| *at != Millis::MAX) else { return Value::Null };
+    at.and_then(moment).into()
+}
+
+/// The same as text; none for "never".
+pub(super) fn moment(at: Millis) -> Option<String> {
+    (at != Millis::MAX).then(|| written(at))
+}
+
+/// The same of what is a time for sure.
+pub(super) fn written(at: Millis) -> String {
     let mut text = String::with_capacity(32);
     put_timestamp(at.saturating_mul(1_000), &mut text);
-    text.into()
+    text
 }
 
 /// Where in the journal of its partition it was changed.

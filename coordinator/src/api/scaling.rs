@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::everyone::{Others, Request};
+use super::filter::there;
 use super::openapi::Problems;
 use super::overview::Missing;
 use super::problem::Problem;
-use super::saga::time;
+use super::saga::written;
 use super::{OfPartitions, Sources, for_all};
 use crate::scaling::{Basis, Estimate, Scaling, Told, combine};
 
@@ -98,7 +99,7 @@ impl ParticipantScaling {
             reason: told.wanted.reason.clone(),
             partitions: told.partitions.0,
             partitions_of: told.partitions.1,
-            as_of: time(Some(told.at_ms)).as_str().map(str::to_owned),
+            as_of: Some(written(told.at_ms)),
             ..ParticipantScaling::default()
         };
         empty.with(&told.estimate)
@@ -236,9 +237,7 @@ pub(super) async fn one(
 
 /// There is none of this name, for people.
 pub(crate) fn not_found(name: &str, all: &[ParticipantScaling]) -> String {
-    let names: Vec<&str> = all.iter().map(|of| &*of.participant).collect();
-    let there_are = if names.is_empty() { "no saga asks anybody".to_owned() } else { format!("there are {}", names.join(", ")) };
-    format!("no saga asks a participant '{name}'; {there_are}")
+    format!("no saga that is deployed asks '{name}'; {}", there(all.iter().map(|of| &*of.participant).collect()))
 }
 
 #[cfg(test)]

@@ -285,7 +285,7 @@ fn a_dropped_server_answers_no_more() {
     assert!(gone, "the port is free again");
 }
 
-fn row(key: &str) -> ringmaster_schemas::state::Saga {
+pub(super) fn row(key: &str) -> ringmaster_schemas::state::Saga {
     ringmaster_schemas::state::Saga {
         id: ringmaster_schemas::names::saga_id("order", key).into(),
         head: ringmaster_schemas::journal::Head::new(

@@ -1,13 +1,12 @@
 //! `act`: what a person does to a saga. It is sent as a record of the control topic, and its answer is read in the journal.
 
-use std::borrow::Cow;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ringmaster_bus::Bus;
-use ringmaster_core::intake::{ControlAct, ControlOutcome, ControlRecord};
+use ringmaster_core::intake::{ControlAct, ControlOutcome};
 use ringmaster_schemas::journal::Turn;
 use ringmaster_schemas::names::Topics;
 use serde_json::value::RawValue;
@@ -17,9 +16,9 @@ use super::buses::{self, Access, on_bus};
 use super::definitions::say;
 use super::exit::{Exit, Failure};
 use super::saga::check_id;
-use crate::api::{self, Act, ActBody, ActEnd};
+use crate::api::{Act, ActBody, ActEnd};
 use crate::config::{BusKind, Config};
-use crate::control::{self, Addressed};
+use crate::control;
 
 /// What stands on the command line.
 #[derive(Debug, Args)]
@@ -161,38 +160,30 @@ pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write
         Some(event) => Some(json_of(event)?),
         None => arguments.ended.value()?,
     };
+    let body = body_of(arguments, value);
+    body.check_kind().map_err(|why| usage(why.to_owned()))?;
     // Where there is an address, or where nobody else reaches the bus, the coordinator itself brings it.
     if arguments.asked.api.is_some() || config.bus == BusKind::Embedded {
-        return over_http(config, arguments, value, out);
+        let answer = post(config, arguments.asked.api.as_ref(), body)?;
+        return match &*answer.outcome {
+            "open" => Err(Failure::new(Exit::Waited, OPEN)),
+            _ => say(out, format_args!("{}", answer.detail)),
+        };
     }
-    let id = format!("{:016x}", fastrand::u64(..));
-    let record = ControlRecord {
-        id: Some(Cow::Borrowed(&id)),
-        saga: Cow::Borrowed(&arguments.id),
-        act: arguments.act.into(),
-        step: arguments.step.as_deref().map(Cow::Borrowed),
-        by: Cow::Borrowed(&arguments.by),
-        why: Cow::Borrowed(&arguments.why),
-        if_turn: arguments.if_turn,
-        outcome: arguments.ended.outcome(),
-        code: arguments.ended.code().map(Cow::Borrowed),
-        value,
-    };
-    let bytes = serde_json::to_vec(&record).expect("texts are always JSON");
     let topics = Topics::new(&config.prefix);
     let mut any = buses::open(config, Access::Write)?;
     let patience = Duration::from_secs(arguments.timeout);
-    let turn = on_bus!(&mut any, bus => send(bus, &topics, &arguments.id, &bytes, patience)?);
+    let turn = on_bus!(&mut any, bus => send(bus, &topics, (&body, &arguments.by), patience)?);
     answer(&arguments.id, turn, out)
 }
 
-/// The same by a coordinator, which says who may.
-fn over_http(config: &Config, arguments: &ActArguments, value: Option<&RawValue>, out: &mut dyn Write) -> Result<(), Failure> {
+/// What is asked for, whichever way it goes.
+fn body_of(arguments: &ActArguments, value: Option<&RawValue>) -> ActBody {
     let outcome = |outcome| match outcome {
         OutcomeName::Succeeded => ActEnd::Succeeded,
         OutcomeName::Refused => ActEnd::Refused,
     };
-    let body = ActBody {
+    ActBody {
         act: arguments.act.into(),
         saga: Some(arguments.id.clone()),
         participant: None,
@@ -203,20 +194,14 @@ fn over_http(config: &Config, arguments: &ActArguments, value: Option<&RawValue>
         outcome: arguments.ended.outcome.map(outcome),
         code: arguments.ended.code.clone(),
         value: value.map(ToOwned::to_owned),
-    };
-    let answer = post(config, arguments.asked.api.as_ref(), body)?;
-    match &*answer.outcome {
-        "open" => Err(Failure::new(Exit::Waited, OPEN)),
-        _ => say(out, format_args!("{}", answer.detail)),
     }
 }
 
 /// Sends the record, and waits in the journal for the turn that takes it; none within this time.
-fn send(bus: &mut impl Bus, topics: &Topics, id: &str, bytes: &[u8], patience: Duration) -> Result<Option<Turn>, Failure> {
-    let partition = api::partition_of(id, control::partitions(bus, topics)?).expect("it is an id");
-    let key = api::key_of(id).expect("it is an id");
-    let record = Addressed { partition, key: key.to_vec(), bytes: bytes.to_vec() };
-    let sent = control::send(bus, topics, vec![record])?;
+fn send(bus: &mut impl Bus, topics: &Topics, (body, by): (&ActBody, &str), patience: Duration) -> Result<Option<Turn>, Failure> {
+    let id = format!("{:016x}", fastrand::u64(..));
+    let records = body.records(&id, control::partitions(bus, topics)?, by);
+    let sent = control::send(bus, topics, records)?;
     Ok(control::wait(bus, topics, &sent, patience)?.remove(&0).map(|answered| answered.turn))
 }
 
@@ -249,7 +234,19 @@ mod tests {
         }
         for key in ["ord-17", "a/b c%ü"] {
             let id = names::saga_id("order", key);
-            let turn = send(&mut bus, &topics, &id, b"{}", Duration::ZERO).expect("it is sent");
+            let body = ActBody {
+                act: Act::Cancel,
+                saga: Some(id),
+                participant: None,
+                step: None,
+                why: "asked for".to_owned(),
+                by: None,
+                if_turn: None,
+                outcome: None,
+                code: None,
+                value: None,
+            };
+            let turn = send(&mut bus, &topics, (&body, "ann"), Duration::ZERO).expect("it is sent");
             assert_eq!(turn, None, "nobody answers");
             let sent = broker.log(&topics.control, names::partition_of(key.as_bytes(), 7));
             assert_eq!(sent.last().and_then(|record| record.key.as_deref()), Some(key.as_bytes()));

@@ -318,7 +318,7 @@ pub(super) enum QuarantineCommand {
         #[arg(long)]
         all: bool,
         /// At most so many, the newest.
-        #[arg(long, default_value_t = 50, value_name = "COUNT")]
+        #[arg(long, default_value_t = 50, value_name = "COUNT", value_parser = sagas::count)]
         limit: usize,
         /// One JSON object a line.
         #[arg(long)]

@@ -38,7 +38,7 @@ pub(super) struct HistoryArguments {
     /// For example order-fulfilment/ord-17.
     id: String,
     /// At most so many events, the newest.
-    #[arg(long, default_value_t = 1_000, value_name = "COUNT")]
+    #[arg(long, default_value_t = 1_000, value_name = "COUNT", value_parser = super::sagas::count)]
     limit: usize,
     /// Read the whole journal of the saga's partition: it also tells inputs that were not taken, events that came before the saga, and
     /// what an earlier saga of this id did.
@@ -295,6 +295,9 @@ impl<'a> Story<'a> {
         }
         if as_json {
             let _ = writeln!(std::io::stderr(), "{how}");
+            if self.left_out > 0 {
+                let _ = writeln!(std::io::stderr(), "{} older ones are left out (--limit)", self.left_out);
+            }
             return lines.iter().try_for_each(|line| say(out, format_args!("{}", json_of(line))));
         }
         let mut table = Table::new();

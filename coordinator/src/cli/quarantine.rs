@@ -62,6 +62,10 @@ pub(super) fn list(config: &Config, filter: &Filter, as_json: bool, out: &mut dy
     found.sort_by_key(|(place, record, _)| (record.at, *place));
     let shown = &found[found.len().saturating_sub(filter.limit)..];
     if as_json {
+        if shown.len() < total {
+            // Nobody need listen.
+            let _ = writeln!(std::io::stderr(), "these are {} of {total} (--limit)", shown.len());
+        }
         for (place, record, mark) in shown {
             say(out, format_args!("{}", json_of(*place, record, mark.as_ref())))?;
         }

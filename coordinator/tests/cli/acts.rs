@@ -51,6 +51,8 @@ fn an_act_is_done_journaled_and_answered() {
     assert!(code == 12 && said.contains("NOT_POSSIBLE: "), "{code} {said}");
     let (code, said) = site.acts(&["resume", ID, "--if-turn", "0"]);
     assert!(code == 12 && said.contains("MOVED_ON: "), "{code} {said}");
+    let (code, said) = site.acts(&["cancel", ID, "--step", "room"]);
+    assert!(code == 2 && said.contains("`step` is said to retry"), "what would be passed over is refused: {code} {said}");
     let (code, said) = site.acts(&["retry", "trip/nobody"]);
     assert!(code == 12 && said.contains("UNKNOWN_SAGA: "), "{code} {said}");
     assert_eq!(site.acts(&["resume", ID]), (0, "done\n".to_owned()));

@@ -1,6 +1,5 @@
 //! Whether an act says what one of its kind says, and nothing beside: what would be passed over in silence is refused.
 
-use super::super::problem::{Problem, Refusal};
 use super::super::saga;
 use super::{Act, ActBody, ActEnd, TEXT_BYTES_MAX};
 
@@ -9,9 +8,21 @@ const NAME_BYTES_MAX: usize = 200;
 /// A value is no larger than what goes into a record of the journal with all that is around it, in bytes.
 const VALUE_BYTES_MAX: usize = 500_000;
 
-/// What is wrong with it.
-pub(super) fn check(body: &ActBody) -> Result<(), Refusal> {
-    let wrong = |why: &str| Err(Problem::BadRequest.because(why));
+impl ActBody {
+    /// What is wrong with it, for people.
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        of_any(self)?;
+        self.check_kind()
+    }
+
+    /// The same, of what goes with some acts alone: whether it goes with this one.
+    pub(crate) fn check_kind(&self) -> Result<(), &'static str> {
+        of_its_kind(self)
+    }
+}
+
+fn of_any(body: &ActBody) -> Result<(), &'static str> {
+    let wrong = Err;
     let is_of_participant = matches!(body.act, Act::ParticipantPause | Act::ParticipantResume);
     match (&body.saga, &body.participant, is_of_participant) {
         (Some(_), None, false) | (None, Some(_), true) => {}
@@ -33,12 +44,11 @@ pub(super) fn check(body: &ActBody) -> Result<(), Refusal> {
     if body.value.as_ref().is_some_and(|value| value.get().len() > VALUE_BYTES_MAX) {
         return wrong("`value` has at most 500,000 bytes");
     }
-    of_its_kind(body)
+    Ok(())
 }
 
-/// Whether what goes with some acts alone goes with this one.
-fn of_its_kind(body: &ActBody) -> Result<(), Refusal> {
-    let wrong = |why: &str| Err(Problem::BadRequest.because(why));
+fn of_its_kind(body: &ActBody) -> Result<(), &'static str> {
+    let wrong = Err;
     let takes_step = matches!(body.act, Act::Retry | Act::Skip | Act::Resolve | Act::Approve | Act::Refuse);
     if body.step.is_some() && !takes_step {
         return wrong("`step` is said to retry, skip, resolve, approve or refuse");

@@ -8,8 +8,14 @@ use super::super::saga;
 use super::{Act, ActBody, ActEnd};
 use crate::control::Addressed;
 
-/// The records of the control topic that an act is.
-pub(super) fn records(id: &str, partitions: i32, body: &ActBody, by: &str) -> Vec<Addressed> {
+impl ActBody {
+    /// The records of the control topic that it is, by an id and by whom.
+    pub(crate) fn records(&self, id: &str, partitions: i32, by: &str) -> Vec<Addressed> {
+        records(self, (id, by), partitions)
+    }
+}
+
+fn records(body: &ActBody, (id, by): (&str, &str), partitions: i32) -> Vec<Addressed> {
     let (id, by, why) = (Some(Cow::Borrowed(id)), Cow::Borrowed(by), Cow::Borrowed(&*body.why));
     if let Some(participant) = &body.participant {
         let act = if body.act == Act::ParticipantPause { ParticipantAct::Pause } else { ParticipantAct::Resume };

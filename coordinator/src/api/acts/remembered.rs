@@ -22,12 +22,12 @@ pub(super) struct Known {
     order: VecDeque<(String, String)>,
 }
 
-/// What was asked by a key, and what came of it once that is known. Held while it is found out: who asks by it meanwhile waits.
-pub(super) type Kept = Arc<(String, Mutex<Option<ActAnswer>>)>;
+/// What was asked by a key (its SHA-256: it may be half a megabyte), and what came of it once that is known. Held while it is found out: who asks by it meanwhile waits.
+pub(super) type Kept = Arc<([u8; 32], Mutex<Option<ActAnswer>>)>;
 
 impl Remembered {
     /// What is kept of a key; an error if something else was asked by it.
-    pub(super) fn kept(&self, key: (String, String), asked: String) -> Result<Kept, Refusal> {
+    pub(super) fn kept(&self, key: (String, String), asked: [u8; 32]) -> Result<Kept, Refusal> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = known.by_key.get(&key) {
             return match kept.0 == asked {

@@ -23,12 +23,13 @@ const WAITS: &str = "trip/t-1";
 struct Said {
     rejected: Option<RejectionReason>,
     is_silent: bool,
+    unheard: Option<Unheard>,
     brought: Mutex<Vec<Addressed>>,
     times: AtomicUsize,
 }
 
 impl Hand for Said {
-    fn bring(&self, records: Vec<Addressed>, _patience: Duration) -> Result<BTreeMap<usize, Answered>, BusError> {
+    fn bring(&self, records: Vec<Addressed>, _patience: Duration) -> Result<BTreeMap<usize, Answered>, Unheard> {
         self.times.fetch_add(1, Ordering::SeqCst);
         let rejected = |reason| Change::Rejected(Rejected { saga: WAITS.into(), reason, detail: "since".into() });
         let turn = Turn {
@@ -36,6 +37,9 @@ impl Hand for Said {
             input: None,
             changes: self.rejected.map(rejected).into_iter().collect(),
         };
+        if let Some(unheard) = &self.unheard {
+            return Err(unheard.clone());
+        }
         let count = if self.is_silent { 0 } else { records.len() };
         self.brought.lock().expect("no panic").extend(records);
         Ok((0..count).map(|place| (place, Answered { offset: 40 + place as i64, turn: turn.clone() })).collect())
@@ -200,6 +204,19 @@ fn what_became_of_it_is_the_answer() {
     let code = |answer: &ActAnswer| answered(answer.clone()).status().as_u16();
     let open = with(Said { is_silent: true, ..Said::default() });
     assert_eq!((&*open.outcome, open.places[0].offset, code(&open)), ("open", None, 202));
+    let unheard = |may_be_sent| Some(Unheard { why: "the broker is away".to_owned(), may_be_sent });
+    let hand = Arc::new(Said { unheard: unheard(true), ..Said::default() });
+    let sources = served(hand.clone());
+    let first = asked(&sources, &known("operator"), Some("k"), CANCEL).expect("it may have been sent");
+    assert!(first.outcome == "open" && first.detail.contains("is not known: the broker is away"), "{first:?}");
+    assert_eq!(asked(&sources, &known("operator"), Some("k"), CANCEL), Ok(first));
+    assert_eq!(hand.times.load(Ordering::SeqCst), 1, "by its key it is not sent again");
+    let hand = Arc::new(Said { unheard: unheard(false), ..Said::default() });
+    let sources = served(hand.clone());
+    for times in 1..=2 {
+        assert_eq!(asked(&sources, &known("operator"), Some("k"), CANCEL).expect_err("nothing was sent").0, 503);
+        assert_eq!(hand.times.load(Ordering::SeqCst), times, "it is tried again");
+    }
     for (reason, problem) in [(RejectionReason::MovedOn, Problem::MovedOn), (RejectionReason::NotStuck, Problem::Rejected)] {
         let rejected = with(Said { rejected: Some(reason), ..Said::default() });
         assert_eq!((&*rejected.outcome, rejected.places[0].reason.as_deref()), ("rejected", Some(reason.as_str())));

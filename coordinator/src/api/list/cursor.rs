@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use ringmaster_schemas::names::{hex, murmur2};
+use ringmaster_schemas::names::{hex, murmur2, unhex_all};
 
 /// A place among all that a question is answered from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,10 +36,7 @@ pub(super) fn write(position: &Position, mark: u32) -> String {
 
 /// Reads what [`write`] wrote; none of anything else, and of another question's.
 pub(super) fn read(text: &str, of: u32) -> Option<Position> {
-    let is_hex = text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let digits = text.as_bytes().chunks(2).map(|two| std::str::from_utf8(two).ok());
-    let bytes: Option<Vec<u8>> = digits.map(|two| u8::from_str_radix(two?, 16).ok()).collect();
-    let text = String::from_utf8(bytes.filter(|_| is_hex)?).ok()?;
+    let text = String::from_utf8(unhex_all(text)?).ok()?;
     let mut parts = text.splitn(4, '.');
     let mark = u32::from_str_radix(parts.next()?, 16).ok().filter(|mark| *mark == of);
     let (walk, at, id) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.to_owned());

@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::filter::{Filter, Leaf, Row};
-use super::super::overview::text;
-use super::super::saga::time;
+use super::super::saga::{moment, written};
 
 /// A saga in a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -62,10 +61,6 @@ pub struct SagaWaits {
     pub held: Option<usize>,
 }
 
-fn moment(at: Option<Millis>) -> Option<String> {
-    Some(text(time(at))).filter(|text| !text.is_empty())
-}
-
 impl SagaLine {
     /// Of a row that is meant.
     pub(super) fn of(row: &Row<'_>, filter: &Filter, now: Millis) -> SagaLine {
@@ -81,8 +76,8 @@ impl SagaLine {
             undoes: matches!(saga.status, Status::Compensating | Status::Compensated),
             waits: leaf.map(|leaf| SagaWaits::of(leaf, row)),
             code: failure.map(|failure| failure.code.to_string()),
-            started_at: text(time(Some(saga.head.started_at()))),
-            ended_at: moment(saga.ended.as_ref().map(|end| end.at)),
+            started_at: written(saga.head.started_at()),
+            ended_at: saga.ended.as_ref().and_then(|end| moment(end.at)),
             priority: saga.priority,
             late: saga.late,
             search: saga.head.search().keys().map(|key| (key.name.to_owned(), key.value.to_owned())).collect(),
@@ -101,8 +96,8 @@ impl SagaWaits {
             step: leaf.step.clone().filter(|step| !step.is_empty()),
             undo: leaf.is_undo(),
             on: leaf.participant.map(str::to_owned),
-            since: text(time(Some(leaf.since))),
-            wakes_at: moment(leaf.entry.map(|entry| clock(entry).unwrap_or_else(|| entry.due_at()))),
+            since: written(leaf.since),
+            wakes_at: leaf.entry.and_then(|entry| moment(clock(entry).unwrap_or_else(|| entry.due_at()))),
             held,
         }
     }

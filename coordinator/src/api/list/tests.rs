@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use ringmaster_schemas::journal::{Failure, FailureKind, Head, HeadFields};
 use ringmaster_schemas::names::{partition_of, saga_id};
-use ringmaster_schemas::state::{Batch, Checkpoint, Digest, End, Identity, PRIORITY_USUAL, RowChange, Status, Turns, index_keys};
+use ringmaster_schemas::state::{Batch, End, RowChange, Status, index_keys};
 use ringmaster_store::sim::SimStore;
 
-use super::super::tests::with_a_trip;
+use super::super::tests::{checkpoint, row, with_a_trip};
 use super::*;
 
 const PARTITIONS: i32 = 3;
@@ -21,40 +21,15 @@ fn saga(key: &str, started_at: Millis, has_ended: bool) -> Saga {
     Saga {
         id: saga_id("trip", key).into(),
         head: Head::new(&fields, &mut Vec::new()),
-        bare: false,
         status: if has_ended { Status::Completed } else { Status::Running },
-        passed: false,
-        late: false,
-        priority: PRIORITY_USUAL,
-        deadline_at: None,
-        held_since: None,
-        entries: Vec::new(),
-        failure: None,
         ended: has_ended.then_some(End { at: started_at + 5, expires_at: started_at * 4_000 }),
-        more: None,
-        turns: Turns::default(),
+        ..row(key)
     }
 }
 
 /// A coordinator that knows of them, but for their version.
 fn catalog() -> Catalog {
     with_a_trip().0.catalog
-}
-
-fn checkpoint(journal_offset: i64) -> Checkpoint {
-    Checkpoint {
-        journal: [9; 16],
-        journal_offset,
-        claim_offset: 0,
-        claim: [0; 16],
-        number: 0,
-        identity: Identity { claim: [0; 16], number: 0 },
-        positions: Vec::new(),
-        released: 0,
-        now: NOW,
-        expired_bucket: -1,
-        digest: Digest { live: [0; 16], finished: Vec::new() },
-    }
 }
 
 fn store(sagas: &[Saga]) -> SimStore {

@@ -73,7 +73,7 @@ fn what_a_participant_can_is_told_to_scalers_of_others() {
     assert_eq!(all["participants"][0]["wanted_members"], json!(2), "{all}");
     let (code, body) = get(&server, "/api/v1/participants/hostel/scaling");
     assert_eq!((code, &body["type"]), (404, &json!("/problems/not-found")), "{body}");
-    assert_eq!(body["detail"], json!("no saga asks a participant 'hostel'; there are hotel"));
+    assert_eq!(body["detail"], json!("no saga that is deployed asks 'hostel'; there is hotel"));
 }
 
 #[test]

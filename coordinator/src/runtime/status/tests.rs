@@ -40,23 +40,7 @@ fn counted(times: u64) -> Counters {
 #[test]
 fn who_becomes_an_owner_is_counted_once_each_time() {
     let status = Status::default();
-    let partition = |partition, phase| PartitionStatus {
-        partition,
-        phase,
-        journal_offset: 0,
-        rows: 0,
-        row_bytes: 0,
-        unreleased: 0,
-        undeliverable: 0,
-        stuck: 0,
-        parked: 0,
-        breakers: 0,
-        in_flight: 0,
-        inputs_to_begin: Vec::new(),
-        held: Held::Nothing,
-        restored: None,
-        snapshot: None,
-    };
+    let partition = |partition, phase| PartitionStatus { phase, ..PartitionStatus::owned(partition) };
     let (owning, claiming) = (StageName::Owning, StageName::Claiming);
     status.report_own(0, vec![partition(0, owning), partition(1, claiming)]);
     status.report_own(1, vec![partition(2, owning)]);
