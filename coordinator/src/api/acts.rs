@@ -21,6 +21,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use clap::ValueEnum;
 use ringmaster_bus::{Bus, BusError};
 use ringmaster_schemas::journal::RejectionReason;
 use ringmaster_schemas::names::Topics;
@@ -86,7 +87,7 @@ impl<B: Bus + Send> Hand for BusHand<B> {
 }
 
 /// What is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Act {
     /// Undo the saga.
@@ -108,8 +109,10 @@ pub enum Act {
     /// Begin a saga that is not there, by the event in `value`.
     Start,
     /// Ask a participant nothing more.
+    #[value(skip)]
     ParticipantPause,
     /// Ask it again.
+    #[value(skip)]
     ParticipantResume,
 }
 
@@ -150,7 +153,7 @@ pub struct ActBody {
 }
 
 /// How a step ended, as a person says it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum ActEnd {
     /// It was done.

@@ -4,9 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use ringmaster_bus::Bus;
-use ringmaster_core::intake::{ControlAct, ControlOutcome};
 use ringmaster_schemas::journal::Turn;
 use ringmaster_schemas::names::Topics;
 use serde_json::value::RawValue;
@@ -25,7 +24,7 @@ use crate::control;
 pub(super) struct ActArguments {
     /// What to do: cancel (undo the saga); pause (nothing of it goes forward) or resume; with what is stuck: retry, skip, or resolve (say how it ended); with what waits for an
     /// approval: approve or refuse; with a saga that is not there: start.
-    act: ActName,
+    act: Act,
     /// The saga, for example order-fulfilment/ord-17.
     id: String,
     /// The step that is meant, where several are stuck or wait, or a value is given; with its round behind ~.
@@ -57,29 +56,16 @@ pub(super) struct ActArguments {
 pub(super) struct EndedArguments {
     /// To resolve: how it ended.
     #[arg(long, value_name = "OUTCOME")]
-    outcome: Option<OutcomeName>,
+    pub(super) outcome: Option<ActEnd>,
     /// To resolve as refused: by which code.
     #[arg(long, value_name = "CODE")]
-    code: Option<String>,
+    pub(super) code: Option<String>,
     /// To skip or resolve: the step's result, as JSON.
     #[arg(long, value_name = "JSON")]
     value: Option<String>,
 }
 
 impl EndedArguments {
-    /// As an act says it.
-    pub(super) fn outcome(&self) -> Option<ControlOutcome> {
-        self.outcome.map(|outcome| match outcome {
-            OutcomeName::Succeeded => ControlOutcome::Succeeded,
-            OutcomeName::Refused => ControlOutcome::Refused,
-        })
-    }
-
-    /// The code, as an act says it.
-    pub(super) fn code(&self) -> Option<&str> {
-        self.code.as_deref()
-    }
-
     /// The result, which must be JSON.
     pub(super) fn value(&self) -> Result<Option<&RawValue>, Failure> {
         self.value.as_deref().map(json_of).transpose()
@@ -90,58 +76,6 @@ fn json_of(text: &str) -> Result<&RawValue, Failure> {
     serde_json::from_str(text).map_err(|error| Failure::new(Exit::Usage, format_args!("the value is not JSON: {error}")))
 }
 
-/// What a person may do to a saga.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum ActName {
-    Cancel,
-    Retry,
-    Skip,
-    Resolve,
-    Approve,
-    Refuse,
-    Start,
-    Pause,
-    Resume,
-}
-
-impl From<ActName> for ControlAct {
-    fn from(name: ActName) -> ControlAct {
-        match name {
-            ActName::Cancel => ControlAct::Cancel,
-            ActName::Retry => ControlAct::Retry,
-            ActName::Skip => ControlAct::Skip,
-            ActName::Resolve => ControlAct::Resolve,
-            ActName::Approve => ControlAct::Approve,
-            ActName::Refuse => ControlAct::Refuse,
-            ActName::Start => ControlAct::Start,
-            ActName::Pause => ControlAct::Pause,
-            ActName::Resume => ControlAct::Resume,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum OutcomeName {
-    Succeeded,
-    Refused,
-}
-
-impl From<ActName> for Act {
-    fn from(name: ActName) -> Act {
-        match name {
-            ActName::Cancel => Act::Cancel,
-            ActName::Retry => Act::Retry,
-            ActName::Skip => Act::Skip,
-            ActName::Resolve => Act::Resolve,
-            ActName::Approve => Act::Approve,
-            ActName::Refuse => Act::Refuse,
-            ActName::Start => Act::Start,
-            ActName::Pause => Act::Pause,
-            ActName::Resume => Act::Resume,
-        }
-    }
-}
-
 /// What is said of an act that nobody has taken.
 const OPEN: &str = "nobody took it within the time: it stays in the control topic, and is taken when a coordinator reads it. Is one running? `ringmaster saga show ID` shows whether it was done";
 
@@ -149,7 +83,7 @@ const OPEN: &str = "nobody took it within the time: it stays in the control topi
 pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write) -> Result<(), Failure> {
     let usage = |why: String| Failure::new(Exit::Usage, why);
     check_id(&arguments.id)?;
-    if matches!(arguments.act, ActName::Start) != arguments.event.is_some() {
+    if matches!(arguments.act, Act::Start) != arguments.event.is_some() {
         return Err(usage("start needs --event FILE, the event as JSON; no other act has one".to_owned()));
     }
     let event = match &arguments.event {
@@ -179,19 +113,15 @@ pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write
 
 /// What is asked for, whichever way it goes.
 fn body_of(arguments: &ActArguments, value: Option<&RawValue>) -> ActBody {
-    let outcome = |outcome| match outcome {
-        OutcomeName::Succeeded => ActEnd::Succeeded,
-        OutcomeName::Refused => ActEnd::Refused,
-    };
     ActBody {
-        act: arguments.act.into(),
+        act: arguments.act,
         saga: Some(arguments.id.clone()),
         participant: None,
         step: arguments.step.clone(),
         why: arguments.why.clone(),
         by: Some(arguments.by.clone()),
         if_turn: arguments.if_turn,
-        outcome: arguments.ended.outcome.map(outcome),
+        outcome: arguments.ended.outcome,
         code: arguments.ended.code.clone(),
         value: value.map(ToOwned::to_owned),
     }

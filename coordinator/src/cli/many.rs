@@ -5,7 +5,6 @@
 //! filter -> sagas with their last turns -> a file (nothing is done) -> --expected COUNT -> acts, so many a second -> what became of each
 //! ```
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,14 +12,13 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use clap::Args;
-use ringmaster_core::intake::{ControlAct, ControlOutcome, ControlRecord};
 use ringmaster_schemas::journal::{RejectionReason, Turn};
 use ringmaster_schemas::names::Topics;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::act::{ActName, EndedArguments};
+use super::act::EndedArguments;
 use super::arguments::Asked;
 use super::buses::{self, Access, on_bus};
 use super::definitions::say;
@@ -28,7 +26,7 @@ use super::exit::{Exit, Failure};
 use super::hand::{Hand, HandArguments, RateArguments};
 use super::run::stop_signal;
 use super::sagas::{FilterArguments, select, step};
-use crate::api::{self, SagaLine};
+use crate::api::{Act, ActBody, ActEnd, SagaLine};
 use crate::config::Config;
 use crate::control::{self, Addressed};
 use crate::runtime;
@@ -51,7 +49,7 @@ const VERSION: u32 = 2;
 pub(super) struct ManyArguments {
     /// What to do: cancel, pause, resume; with what is stuck: retry, skip, or resolve (say how all of them ended); with what waits for an
     /// approval: approve or refuse.
-    act: ActName,
+    act: Act,
     #[command(flatten)]
     filter: FilterArguments,
     /// Only those at this step; it is also the step that is meant.
@@ -83,7 +81,7 @@ struct Selection {
     format: String,
     version: u32,
     /// Which act it was made for.
-    act: ControlAct,
+    act: Act,
     /// When, in milliseconds since 1970.
     made_at: i64,
     /// Whose sagas they are.
@@ -92,7 +90,7 @@ struct Selection {
     step: Option<String>,
     /// How it ended, of all of them, where the act says that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    outcome: Option<ControlOutcome>,
+    outcome: Option<ActEnd>,
     /// By which code it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     code: Option<String>,
@@ -120,7 +118,7 @@ struct Selected {
 /// `ringmaster act-many`
 pub(super) fn act(config: &Config, arguments: &ManyArguments, out: &mut dyn Write) -> Result<(), Failure> {
     buses::needs_kafka(config)?;
-    if matches!(arguments.act, ActName::Start) {
+    if matches!(arguments.act, Act::Start) {
         let why = "start begins one saga, by an event of its own: `ringmaster act` is for that; what an outage kept from starting, `ringmaster replay input` starts";
         return Err(Failure::new(Exit::Usage, why));
     }
@@ -143,21 +141,21 @@ pub(super) fn act(config: &Config, arguments: &ManyArguments, out: &mut dyn Writ
 /// What is said of all of them must be what the act says, so that what is shown is what is done.
 fn check_said(arguments: &ManyArguments) -> Result<(), &'static str> {
     let ManyArguments { act, step, ended, .. } = arguments;
-    let (outcome, value) = (ended.outcome(), ended.value().ok().flatten());
-    if matches!(act, ActName::Resolve) && (step.is_none() || outcome.is_none()) {
+    let (outcome, value) = (ended.outcome, ended.value().ok().flatten());
+    if matches!(act, Act::Resolve) && (step.is_none() || outcome.is_none()) {
         return Err(
             "to resolve many needs --step STEP and --outcome succeeded|refused: what is said of all of them is of one step",
         );
     }
-    if outcome.is_some() && !matches!(act, ActName::Resolve) {
+    if outcome.is_some() && !matches!(act, Act::Resolve) {
         return Err("--outcome is said to resolve");
     }
-    if ended.code().is_some() && outcome != Some(ControlOutcome::Refused) {
+    if ended.code.is_some() && outcome != Some(ActEnd::Refused) {
         return Err("--code is said to resolve as refused");
     }
     match value.map(RawValue::get) {
         Some("null") => Err("--value null says nothing: leave it out"),
-        Some(_) if !matches!(act, ActName::Skip) && outcome != Some(ControlOutcome::Succeeded) => {
+        Some(_) if !matches!(act, Act::Skip) && outcome != Some(ActEnd::Succeeded) => {
             Err("--value is said to skip, or to resolve as succeeded")
         }
         _ => Ok(()),
@@ -186,7 +184,7 @@ fn how(selection: &Selection, file: &Path) -> String {
 fn choose(config: &Config, arguments: &ManyArguments, file: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     let (found, more) = select(config, &arguments.filter, (SELECTED_MAX, false), arguments.asked.api.as_ref())?;
     // That it was done says of a step something else than of its undo.
-    let of_one = arguments.undo || matches!(arguments.act, ActName::Resolve);
+    let of_one = arguments.undo || matches!(arguments.act, Act::Resolve);
     let is_meant = |row: &&SagaLine| {
         let waits = row.waits.as_ref();
         arguments.step.as_deref().is_none_or(|step| waits.is_some_and(|waits| waits.step.as_deref() == Some(step)))
@@ -199,12 +197,12 @@ fn choose(config: &Config, arguments: &ManyArguments, file: &Path, out: &mut dyn
     let selection = Selection {
         format: FORMAT.to_owned(),
         version: VERSION,
-        act: arguments.act.into(),
+        act: arguments.act,
         made_at: runtime::wall(),
         prefix: config.prefix.clone(),
         step: arguments.step.clone(),
-        outcome: arguments.ended.outcome(),
-        code: arguments.ended.code().map(str::to_owned),
+        outcome: arguments.ended.outcome,
+        code: arguments.ended.code.clone(),
         value: arguments.ended.value()?.map(ToOwned::to_owned),
         sagas: meant.iter().filter_map(selected).collect(),
     };
@@ -243,7 +241,7 @@ fn read(config: &Config, arguments: &ManyArguments, file: &Path) -> Result<Selec
         _ => return Err(refused("this is no selection of `ringmaster act-many --into`".to_owned())),
     }
     let selection: Selection = serde_json::from_str(&text).map_err(|error| refused(format!("this is no selection: {error}")))?;
-    if selection.act != arguments.act.into() || selection.prefix != config.prefix {
+    if selection.act != arguments.act || selection.prefix != config.prefix {
         let made_for = serde_json::to_value(selection.act).expect("a word");
         return Err(refused(format!("it was made to {made_for} sagas of prefix '{}'", selection.prefix)));
     }
@@ -289,23 +287,22 @@ fn carry_out(
 }
 
 fn addressed(selection: &Selection, one: &Selected, hand: &Hand<'_>, partitions: i32) -> Result<Addressed, Failure> {
-    let of = |id: &str| Some((api::partition_of(id, partitions)?, api::key_of(id)?));
-    let Some((partition, key)) = of(&one.saga) else {
-        return Err(Failure::new(Exit::Refused, format_args!("'{}' is no saga's id: the selection was changed", one.saga)));
-    };
-    let record = ControlRecord {
-        id: Some(Cow::Owned(format!("{:016x}", fastrand::u64(..)))),
-        saga: Cow::Borrowed(&one.saga),
+    let body = ActBody {
         act: selection.act,
-        step: selection.step.as_deref().map(Cow::Borrowed),
-        by: Cow::Borrowed(hand.by),
-        why: Cow::Borrowed(hand.why),
+        saga: Some(one.saga.clone()),
+        participant: None,
+        step: selection.step.clone(),
+        why: hand.why.to_owned(),
+        by: None,
         if_turn: Some(one.if_turn),
         outcome: selection.outcome,
-        code: selection.code.as_deref().map(Cow::Borrowed),
-        value: selection.value.as_deref(),
+        code: selection.code.clone(),
+        value: selection.value.clone(),
     };
-    Ok(Addressed { partition, key: key.to_vec(), bytes: serde_json::to_vec(&record).expect("texts are always JSON") })
+    let id = format!("{:016x}", fastrand::u64(..));
+    body.records(&id, partitions, hand.by)
+        .pop()
+        .ok_or_else(|| Failure::new(Exit::Refused, format_args!("'{}' is no saga's id: the selection was changed", one.saga)))
 }
 
 /// Tells what became of one.

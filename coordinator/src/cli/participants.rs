@@ -1,7 +1,6 @@
 //! `participant pause`, `resume` and `list`: whether participants are asked. Each partition has a breaker of its own for each of them,
 //! so that an act goes to all partitions, and each of them answers in its journal.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
 use ringmaster_bus::Bus;
-use ringmaster_core::intake::{ParticipantAct, ParticipantRecord};
+use ringmaster_core::intake::ParticipantAct;
 use ringmaster_schemas::names::Topics;
 use serde_json::{Value, json};
 
@@ -22,7 +21,7 @@ use super::text::printable;
 use crate::api::client::Address;
 use crate::api::{Act, ActBody, Participant, Participants, badness};
 use crate::config::{BusKind, Config};
-use crate::control::{self, Addressed, Sent};
+use crate::control::{self, Sent};
 
 /// So many partitions are named; of more it is said how many.
 const NAMED_MAX: usize = 20;
@@ -114,9 +113,9 @@ pub(super) fn act(config: &Config, act: ParticipantAct, arguments: &PauseArgumen
     say(out, format_args!("{}", told(&arguments.participant, act, &became)?))
 }
 
-/// By a coordinator, which says who may.
-fn over_http(config: &Config, act: ParticipantAct, arguments: &PauseArguments) -> Result<Became, Failure> {
-    let body = ActBody {
+/// What is asked for, whichever way it goes.
+fn body_of(act: ParticipantAct, arguments: &PauseArguments) -> ActBody {
+    ActBody {
         act: if act == ParticipantAct::Pause { Act::ParticipantPause } else { Act::ParticipantResume },
         saga: None,
         participant: Some(arguments.participant.clone()),
@@ -127,9 +126,13 @@ fn over_http(config: &Config, act: ParticipantAct, arguments: &PauseArguments) -
         outcome: None,
         code: None,
         value: None,
-    };
+    }
+}
+
+/// By a coordinator, which says who may.
+fn over_http(config: &Config, act: ParticipantAct, arguments: &PauseArguments) -> Result<Became, Failure> {
     let mut became = Became::default();
-    for place in post(config, arguments.asked.api.as_ref(), body)?.places {
+    for place in post(config, arguments.asked.api.as_ref(), body_of(act, arguments))?.places {
         match &*place.outcome {
             "done" => became.done.push(place.partition),
             "rejected" => became.rejected.push((place.partition, place.reason.unwrap_or_default(), place.detail)),
@@ -141,29 +144,20 @@ fn over_http(config: &Config, act: ParticipantAct, arguments: &PauseArguments) -
 
 /// By a record of our own.
 fn over_kafka(config: &Config, act: ParticipantAct, arguments: &PauseArguments) -> Result<Became, Failure> {
-    let id = format!("{:016x}", fastrand::u64(..));
-    let record = ParticipantRecord {
-        id: Some(Cow::Borrowed(&id)),
-        participant: Cow::Borrowed(&arguments.participant),
-        act,
-        by: Cow::Borrowed(&arguments.by),
-        why: Cow::Borrowed(&arguments.why),
-    };
-    let bytes = serde_json::to_vec(&record).expect("texts are always JSON");
     let topics = Topics::new(&config.prefix);
     let mut any = buses::open(config, Access::Write)?;
     let patience = Duration::from_secs(arguments.timeout);
     on_bus!(&mut any, bus => {
-        let sent = send(bus, &topics, &arguments.participant, &bytes)?;
+        let id = format!("{:016x}", fastrand::u64(..));
+        let sent = send(bus, &topics, &id, (&body_of(act, arguments), &arguments.by))?;
         wait(bus, &topics, &sent, patience)
     })
 }
 
-/// Sends the record to all partitions.
-fn send(bus: &mut impl Bus, topics: &Topics, participant: &str, bytes: &[u8]) -> Result<Sent, Failure> {
-    let partitions = control::partitions(bus, topics)?;
-    let to = |partition| Addressed { partition, key: participant.as_bytes().to_vec(), bytes: bytes.to_vec() };
-    control::send(bus, topics, (0..partitions).map(to).collect()).map_err(|error| {
+/// Sends the record to all partitions, under this id.
+fn send(bus: &mut impl Bus, topics: &Topics, id: &str, (body, by): (&ActBody, &str)) -> Result<Sent, Failure> {
+    let records = body.records(id, control::partitions(bus, topics)?, by);
+    control::send(bus, topics, records).map_err(|error| {
         let failure = Failure::from(error);
         let hint = "some partitions may have got it all the same: do it again; those say then that it was done already";
         Failure::new(failure.exit, format_args!("{}\n({hint})", failure.message))

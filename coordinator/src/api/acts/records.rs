@@ -3,60 +3,75 @@
 use std::borrow::Cow;
 
 use ringmaster_core::intake::{ControlAct, ControlOutcome, ControlRecord, ParticipantAct, ParticipantRecord};
+use serde::Serialize;
 
 use super::super::saga;
 use super::{Act, ActBody, ActEnd};
 use crate::control::Addressed;
 
 impl ActBody {
-    /// The records of the control topic that it is, by an id and by whom.
+    /// The records of the control topic that it is, by an id and by whom; none if it names no saga by its id, or no participant.
     pub(crate) fn records(&self, id: &str, partitions: i32, by: &str) -> Vec<Addressed> {
-        records(self, (id, by), partitions)
+        match of_saga(self.act) {
+            Ok(act) => self.record_of_saga(act, (id, by), partitions).into_iter().collect(),
+            Err(act) => self.records_of_participant(act, (id, by), partitions),
+        }
+    }
+
+    /// Each partition has a breaker of its own.
+    fn records_of_participant(&self, act: ParticipantAct, (id, by): (&str, &str), partitions: i32) -> Vec<Addressed> {
+        let Some(participant) = &self.participant else { return Vec::new() };
+        let record = ParticipantRecord {
+            id: Some(Cow::Borrowed(id)),
+            participant: Cow::Borrowed(participant),
+            act,
+            by: Cow::Borrowed(by),
+            why: Cow::Borrowed(&self.why),
+        };
+        let (key, bytes) = (participant.as_bytes(), bytes_of(&record));
+        (0..partitions).map(|partition| Addressed { partition, key: key.to_vec(), bytes: bytes.clone() }).collect()
+    }
+
+    fn record_of_saga(&self, act: ControlAct, (id, by): (&str, &str), partitions: i32) -> Option<Addressed> {
+        let saga = self.saga.as_deref()?;
+        let (partition, key) = (saga::partition_of(saga, partitions)?, saga::key_of(saga)?);
+        let outcome = |end| match end {
+            ActEnd::Succeeded => ControlOutcome::Succeeded,
+            ActEnd::Refused => ControlOutcome::Refused,
+        };
+        let record = ControlRecord {
+            id: Some(Cow::Borrowed(id)),
+            saga: Cow::Borrowed(saga),
+            act,
+            step: self.step.as_deref().map(Cow::Borrowed),
+            by: Cow::Borrowed(by),
+            why: Cow::Borrowed(&self.why),
+            if_turn: self.if_turn,
+            outcome: self.outcome.map(outcome),
+            code: self.code.as_deref().map(Cow::Borrowed),
+            value: self.value.as_deref(),
+        };
+        Some(Addressed { partition, key, bytes: bytes_of(&record) })
     }
 }
 
-fn records(body: &ActBody, (id, by): (&str, &str), partitions: i32) -> Vec<Addressed> {
-    let (id, by, why) = (Some(Cow::Borrowed(id)), Cow::Borrowed(by), Cow::Borrowed(&*body.why));
-    if let Some(participant) = &body.participant {
-        let act = if body.act == Act::ParticipantPause { ParticipantAct::Pause } else { ParticipantAct::Resume };
-        let record = ParticipantRecord { id, participant: Cow::Borrowed(participant), act, by, why };
-        let bytes = serde_json::to_vec(&record).expect("texts are always JSON");
-        let key = participant.as_bytes();
-        return (0..partitions).map(|partition| Addressed { partition, key: key.to_vec(), bytes: bytes.clone() }).collect();
-    }
-    let saga = body.saga.as_deref().unwrap_or_default();
-    let outcome = |end| match end {
-        ActEnd::Succeeded => ControlOutcome::Succeeded,
-        ActEnd::Refused => ControlOutcome::Refused,
-    };
-    let record = ControlRecord {
-        id,
-        saga: Cow::Borrowed(saga),
-        act: control_act(body.act),
-        step: body.step.as_deref().map(Cow::Borrowed),
-        by,
-        why,
-        if_turn: body.if_turn,
-        outcome: body.outcome.map(outcome),
-        code: body.code.as_deref().map(Cow::Borrowed),
-        value: body.value.as_deref(),
-    };
-    let bytes = serde_json::to_vec(&record).expect("texts are always JSON");
-    let (partition, key) = (saga::partition_of(saga, partitions), saga::key_of(saga));
-    partition.zip(key).map(|(partition, key)| Addressed { partition, key, bytes }).into_iter().collect()
+fn bytes_of(record: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(record).expect("texts are always JSON")
 }
 
-fn control_act(act: Act) -> ControlAct {
-    match act {
+/// What is done to a saga, or else to a participant.
+fn of_saga(act: Act) -> Result<ControlAct, ParticipantAct> {
+    Ok(match act {
         Act::Cancel => ControlAct::Cancel,
         Act::Retry => ControlAct::Retry,
         Act::Skip => ControlAct::Skip,
         Act::Resolve => ControlAct::Resolve,
         Act::Approve => ControlAct::Approve,
         Act::Refuse => ControlAct::Refuse,
+        Act::Pause => ControlAct::Pause,
         Act::Resume => ControlAct::Resume,
         Act::Start => ControlAct::Start,
-        // Those of participants are records of their own.
-        Act::Pause | Act::ParticipantPause | Act::ParticipantResume => ControlAct::Pause,
-    }
+        Act::ParticipantPause => return Err(ParticipantAct::Pause),
+        Act::ParticipantResume => return Err(ParticipantAct::Resume),
+    })
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ringmaster_bus::Specification;
 use ringmaster_bus::sim::{Faults, SimBroker};
+use ringmaster_core::intake::ParticipantRecord;
 use ringmaster_schemas::journal::{BreakerChange, BreakerEvent, Cause, Change, DecisionWriter, Rejected, RejectionReason, Stamp};
 
 use super::*;
@@ -28,6 +29,27 @@ fn answer(broker: &SimBroker, topics: &Topics, partition: i32, act: &[u8], chang
     broker.put(&topics.journal, partition, None, &record.finish());
 }
 
+/// To pause it.
+fn pause() -> ActBody {
+    ActBody {
+        act: Act::ParticipantPause,
+        saga: None,
+        participant: Some("hotel".into()),
+        step: None,
+        why: "they move".into(),
+        by: None,
+        if_turn: None,
+        outcome: None,
+        code: None,
+        value: None,
+    }
+}
+
+/// The record by which that is asked, under this id.
+fn record(id: &str) -> Vec<u8> {
+    pause().records(id, 1, "ann").remove(0).bytes
+}
+
 fn paused() -> Change {
     let event = BreakerEvent::Opened { by: Some("ann".into()), why: "they move".into() };
     Change::Breaker(BreakerChange { participant: "hotel".into(), event })
@@ -43,18 +65,18 @@ fn an_act_goes_to_every_partition_and_each_answers() {
     let broker = broker(&topics);
     let mut bus = broker.client();
     // What was said of the same act before it was sent is not its answer.
-    answer(&broker, &topics, 4, b"{\"id\":\"1\"}", paused());
-    let sent = send(&mut bus, &topics, "hotel", b"{\"id\":\"1\"}").expect("it is sent");
+    answer(&broker, &topics, 4, &record("1"), paused());
+    let sent = send(&mut bus, &topics, "1", (&pause(), "ann")).expect("it is sent");
     for partition in 0..PARTITIONS {
         let log = broker.log(&topics.control, partition);
         let keyed: Vec<_> = log.iter().map(|record| (record.key.as_deref(), &record.value[..])).collect();
-        assert_eq!(keyed, [(Some(&b"hotel"[..]), &b"{\"id\":\"1\"}"[..])], "{partition}");
+        assert_eq!(keyed, [(Some(&b"hotel"[..]), &record("1")[..])], "{partition}");
     }
     for partition in [3, 0, 2] {
-        answer(&broker, &topics, partition, b"{\"id\":\"1\"}", paused());
+        answer(&broker, &topics, partition, &record("1"), paused());
     }
-    answer(&broker, &topics, 1, b"{\"id\":\"1\"}", Change::Rejected(rejected("ann paused it already: they move")));
-    answer(&broker, &topics, 4, b"{\"id\":\"2\"}", paused());
+    answer(&broker, &topics, 1, &record("1"), Change::Rejected(rejected("ann paused it already: they move")));
+    answer(&broker, &topics, 4, &record("2"), paused());
     let became = wait(&mut bus, &topics, &sent, Duration::from_millis(300)).expect("it is read");
     assert_eq!((&became.done[..], became.rejected[0].0, &became.waits[..]), (&[0, 2, 3][..], 1, &[4][..]));
     assert_eq!(
@@ -72,8 +94,8 @@ fn nobody_waits_longer_than_for_the_last_answer() {
     let topics = Topics::new("ringmaster");
     let broker = broker(&topics);
     let mut bus = broker.client();
-    let sent = send(&mut bus, &topics, "hotel", b"{}").expect("it is sent");
-    (0..PARTITIONS).for_each(|partition| answer(&broker, &topics, partition, b"{}", paused()));
+    let sent = send(&mut bus, &topics, "1", (&pause(), "ann")).expect("it is sent");
+    (0..PARTITIONS).for_each(|partition| answer(&broker, &topics, partition, &record("1"), paused()));
     let became = wait(&mut bus, &topics, &sent, Duration::from_secs(3_600)).expect("it is read");
     assert_eq!((became.done.len(), became.rejected.len(), became.waits.len()), (5, 0, 0));
 }
@@ -82,11 +104,11 @@ fn nobody_waits_longer_than_for_the_last_answer() {
 fn without_its_topic_or_where_that_refuses_nothing_is_done_quietly() {
     let topics = Topics::new("ringmaster");
     let nobody = SimBroker::new(1, 0, Faults::none());
-    let failure = send(&mut nobody.client(), &topics, "hotel", b"{}").expect_err("there is no topic");
+    let failure = send(&mut nobody.client(), &topics, "1", (&pause(), "ann")).expect_err("there is no topic");
     assert!(failure.exit == Exit::Refused && failure.message.contains("ringmaster topics apply"), "{failure:?}");
     let broker = broker(&topics);
     broker.refuse(&topics.control, true);
-    let failure = send(&mut broker.client(), &topics, "hotel", b"{}").expect_err("it is refused");
+    let failure = send(&mut broker.client(), &topics, "1", (&pause(), "ann")).expect_err("it is refused");
     assert!(failure.exit == Exit::Refused && failure.message.contains("do it again"), "{failure:?}");
 }
 
@@ -100,23 +122,25 @@ fn what_became_of_it_is_said_for_all_partitions() {
             .collect(),
         waits: waits.to_vec(),
     };
-    let pause = |became: &Became| told("hotel", ParticipantAct::Pause, became).map_err(|failure| (failure.exit, failure.message));
+    let told_pause =
+        |became: &Became| told("hotel", ParticipantAct::Pause, became).map_err(|failure| (failure.exit, failure.message));
     assert_eq!(
-        pause(&became(&[0, 1, 2], &[], &[])),
+        told_pause(&became(&[0, 1, 2], &[], &[])),
         Ok("hotel is paused in 3 of 3 partitions: what would be asked of it is parked".to_owned())
     );
-    let some = pause(&became(&[1], &[(0, "ann paused it already: x"), (2, "ann paused it already: x"), (3, "bob\u{1b}[2J")], &[]));
+    let some =
+        told_pause(&became(&[1], &[(0, "ann paused it already: x"), (2, "ann paused it already: x"), (3, "bob\u{1b}[2J")], &[]));
     let said = "hotel is paused in 1 of 4 partitions: what would be asked of it is parked\nnot in partitions 0, 2: NOT_POSSIBLE: ann paused it already: x\nnot in partition 3: NOT_POSSIBLE: bob\\u{1b}[2J";
     assert_eq!(some, Ok(said.to_owned()), "who says so already is no failure");
     let same = "no saga asks 'hotl'; there are hotel";
-    assert_eq!(pause(&became(&[], &[(0, same), (1, same)], &[])), Err((Exit::Rejected, format!("NOT_POSSIBLE: {same}"))));
-    let (exit, why) = pause(&became(&[], &[(0, same), (1, "another")], &[])).expect_err("nothing was done");
+    assert_eq!(told_pause(&became(&[], &[(0, same), (1, same)], &[])), Err((Exit::Rejected, format!("NOT_POSSIBLE: {same}"))));
+    let (exit, why) = told_pause(&became(&[], &[(0, same), (1, "another")], &[])).expect_err("nothing was done");
     assert_eq!((exit, why.lines().count()), (Exit::Rejected, 2), "{why}");
-    let (exit, why) = pause(&became(&[0], &[(1, same)], &[2, 3])).expect_err("not everywhere yet");
+    let (exit, why) = told_pause(&became(&[0], &[(1, same)], &[2, 3])).expect_err("not everywhere yet");
     assert_eq!((exit, why.lines().count()), (Exit::Waited, 3), "{why}");
     assert!(why.contains("nobody took it within the time in partitions 2, 3: it stays in the control topic"), "{why}");
     let many: Vec<i32> = (0..21).collect();
-    let (exit, why) = pause(&became(&[], &[], &many)).expect_err("nowhere yet");
+    let (exit, why) = told_pause(&became(&[], &[], &many)).expect_err("nowhere yet");
     assert!(exit == Exit::Waited && why.starts_with("nobody took it within the time in 21 partitions: "), "{why}");
     let resumed = told("hotel", ParticipantAct::Resume, &became(&[0], &[], &[])).expect("it is done");
     assert_eq!(resumed, "hotel is asked again in 1 of 1 partitions: what was parked goes out little by little");
