@@ -8,7 +8,7 @@ export RINGMASTER_CACHE ?= $(HOME)/.cache/ringmaster
 # Where the live tests find the jars of the real Kafka broker (one folder a version, filled by scripts/kafka/fetch).
 export RINGMASTER_KAFKA_LIBS ?= $(RINGMASTER_CACHE)/kafka-4.3.1/libs
 
-.PHONY: help demo test soak-sim chaos fuzz mutants bench bench-parked bench-instances bench-instructions kafka kafka-stop fmt lint deps audit setup rocksdb kafka-libs python promtool
+.PHONY: help demo install test soak-sim chaos fuzz mutants bench bench-parked bench-instances bench-instructions kafka kafka-stop fmt lint deps audit setup rocksdb kafka-libs python promtool
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -17,6 +17,10 @@ demo: setup rocksdb ## 1,000 orders through coordinator and services, in one pro
 	$(CARGO) build --locked --workspace --bin ringmaster-demo # of the whole workspace: the tests build it no second time
 	"$${CARGO_TARGET_DIR:-target}"/debug/ringmaster-demo \
 		--rate $(or $(RATE),100) --orders $(or $(ORDERS),1000) $(if $(DIR),--dir '$(DIR)')
+
+install: setup rocksdb ## the program, its pages for man and completions for bash, zsh and fish (PREFIX=/usr/local)
+	$(CARGO) build --release --locked -p ringmaster
+	@scripts/install.sh '$(or $(PREFIX),/usr/local)'
 
 test: setup rocksdb kafka-libs python promtool ## all tests, the live ones on a real Kafka broker included (SEED=n repeats a run of the simulator, or of a random definition)
 	@scripts/test.sh

@@ -18,6 +18,7 @@ mod hand;
 mod history;
 mod instances;
 mod journal;
+mod manual;
 mod many;
 mod others;
 mod overview;
@@ -82,10 +83,15 @@ Settings come from ringmaster.toml (or --config), then RINGMASTER_* variables, t
 Exit codes:
 ";
 
+/// All of the command line.
+fn command() -> clap::Command {
+    Arguments::command().after_help(format!("{EXAMPLES}{}", exit::table()))
+}
+
 /// Runs a command line; prints what it says and returns the exit code.
 pub fn main() -> std::process::ExitCode {
-    let command = Arguments::command().after_help(format!("{EXAMPLES}{}", exit::table()));
-    let arguments = match Arguments::from_arg_matches(&command.get_matches()) {
+    text::fit_to_terminal();
+    let arguments = match Arguments::from_arg_matches(&command().get_matches()) {
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
     };
@@ -119,8 +125,12 @@ fn check_settings(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
-    if let Command::Config { check: false } = arguments.command {
-        return definitions::say(out, format_args!("{}", DEFAULT.trim_end()));
+    // What needs no settings works where they are wrong.
+    match &arguments.command {
+        Command::Config { check: false } => return definitions::say(out, format_args!("{}", DEFAULT.trim_end())),
+        Command::Completions { shell } => return manual::completions(command(), *shell, out),
+        Command::Man { out: folder } => return manual::pages(command(), folder, out),
+        _ => (),
     }
     let config = Config::load(arguments.settings.config.as_deref(), &arguments.settings.settings)?;
     if !matches!(arguments.command, Command::Run) {
@@ -179,6 +189,8 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::ActMany(arguments) => many::act(&config, arguments, out),
         Command::Token(command) => return token::token(&config, command, out),
         Command::Config { .. } => check_settings(&config, out),
+        // Done above.
+        Command::Completions { .. } | Command::Man { .. } => Ok(()),
     };
     result.map_err(|failure| name_brokers(failure, &config))
 }

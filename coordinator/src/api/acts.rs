@@ -279,9 +279,16 @@ fn by_whom(principal: &Principal, body: &ActBody) -> Result<String, Refusal> {
 /// for the step that was looked at, and not for whatever is asked by the time it is taken.
 fn may(sources: &Sources, principal: &Principal, request: &Request, body: &ActBody) -> Result<Option<String>, Refusal> {
     if !matches!(body.act, Act::Approve | Act::Refuse) {
-        return match principal.may(May::Operate) {
+        // A participant is asked by sagas of all definitions.
+        let definition = body.saga.as_deref().and_then(|id| id.split_once('/')).map(|(definition, _)| definition);
+        let is_theirs = definition.is_some_and(|of| principal.roles.iter().any(|role| role.operates(of)));
+        return match is_theirs || principal.may(May::Operate) {
             true => Ok(body.step.clone()),
-            false => Err(Problem::Forbidden.because(format!("{} is not allowed to: it takes the role operator", principal.name))),
+            false => {
+                let or = definition.map_or_else(String::new, |of| format!(", or operator:{of}"));
+                let detail = format!("{} is not allowed to: it takes the role operator{or}", principal.name);
+                Err(Problem::Forbidden.because(detail))
+            }
         };
     }
     if principal.roles.contains(&Role::Admin) {

@@ -16,6 +16,8 @@ pub enum Role {
     Reader,
     /// Acts on sagas and participants.
     Operator,
+    /// Acts on sagas of definitions that are called so: a name, or what names begin with and `*`.
+    OperatorOf(String),
     /// Says yes or no where a definition asks for it by this name.
     Approver(String),
     /// Deploys definitions.
@@ -39,7 +41,7 @@ pub enum May {
     SeeBodies,
     /// Act in one way or another: which, each act says.
     Act,
-    /// Act on sagas and participants.
+    /// Act on any saga, and on participants.
     Operate,
     /// Approve or refuse; for which role, the approval says.
     Approve,
@@ -57,11 +59,22 @@ impl Role {
             May::Measure => true,
             May::See => *self != Role::Metrics,
             May::SeeBodies => matches!(self, Role::Reader | Role::Admin),
-            May::Act => self.may(May::Operate) || self.may(May::Approve),
+            May::Act => self.may(May::Operate) || self.may(May::Approve) || matches!(self, Role::OperatorOf(_)),
             May::Operate => matches!(self, Role::Operator | Role::Admin),
             May::Approve => matches!(self, Role::Approver(_) | Role::Admin),
             May::Deploy => matches!(self, Role::Deployer | Role::Admin),
             May::Administer => *self == Role::Admin,
+        }
+    }
+
+    /// Whether it may act on sagas of this definition.
+    pub fn operates(&self, definition: &str) -> bool {
+        match self {
+            Role::OperatorOf(of) => match of.strip_suffix('*') {
+                Some(beginning) => definition.starts_with(beginning),
+                None => definition == of,
+            },
+            _ => self.may(May::Operate),
         }
     }
 }
@@ -88,6 +101,7 @@ impl fmt::Display for Role {
             Role::Viewer => f.write_str("viewer"),
             Role::Reader => f.write_str("reader"),
             Role::Operator => f.write_str("operator"),
+            Role::OperatorOf(of) => write!(f, "operator:{of}"),
             Role::Approver(of) => write!(f, "approver:{of}"),
             Role::Deployer => f.write_str("deployer"),
             Role::Admin => f.write_str("admin"),
@@ -107,10 +121,14 @@ impl FromStr for Role {
             "deployer" => Role::Deployer,
             "admin" => Role::Admin,
             "metrics" => Role::Metrics,
-            _ => match text.strip_prefix("approver:").filter(|of| !of.is_empty()) {
-                Some(of) => Role::Approver(of.to_owned()),
-                None => {
-                    let roles = "viewer, reader, operator, approver:ROLE, deployer, admin or metrics";
+            _ => match text.split_once(':').filter(|(_, of)| !of.is_empty()) {
+                Some(("approver", of)) => Role::Approver(of.to_owned()),
+                Some(("operator", of)) if is_pattern(of) => Role::OperatorOf(of.to_owned()),
+                Some(("operator", of)) => {
+                    return Err(format!("'{of}' is no definition's name, nor what names begin with and `*`, for example order-*"));
+                }
+                _ => {
+                    let roles = "viewer, reader, operator, operator:DEFINITION, approver:ROLE, deployer, admin or metrics";
                     return Err(format!("'{text}' is not a role: {roles}"));
                 }
             },
@@ -118,9 +136,37 @@ impl FromStr for Role {
     }
 }
 
+/// A name, with a `*` at its end at most.
+fn is_pattern(text: &str) -> bool {
+    let name = text.strip_suffix('*').unwrap_or(text);
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_operator_may_be_one_of_some_definitions_alone() {
+        let role = |text: &str| text.parse::<Role>().expect("a role");
+        for (of, definition, is_theirs) in [
+            ("operator:order-*", "order-fulfilment", true),
+            ("operator:order-*", "order-", true),
+            ("operator:order-*", "orders", false),
+            ("operator:loan", "loan", true),
+            ("operator:loan", "loans", false),
+            ("operator:*", "loan", true),
+            ("operator", "loan", true),
+            ("admin", "loan", true),
+            ("viewer", "loan", false),
+            ("approver:loan", "loan", false),
+        ] {
+            assert_eq!(role(of).operates(definition), is_theirs, "{of} {definition}");
+        }
+        for wrong in ["operator:", "operator:a*b", "operator:**", "operator:a/b", "operator:*a"] {
+            assert!(wrong.parse::<Role>().is_err(), "{wrong}");
+        }
+    }
 
     /// Who may what, written out once more: a role that is given more by mistake is seen here.
     #[test]
@@ -141,6 +187,7 @@ mod tests {
             ("viewer", &ALL[..3]),
             ("reader", &ALL[..4]),
             ("operator", &[May::Reach, May::Measure, May::See, May::Act, May::Operate]),
+            ("operator:order-*", &[May::Reach, May::Measure, May::See, May::Act]),
             ("approver:risk", &[May::Reach, May::Measure, May::See, May::Act, May::Approve]),
             ("deployer", &[May::Reach, May::Measure, May::See, May::Deploy]),
             ("admin", &ALL[..]),

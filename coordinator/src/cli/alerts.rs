@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::Table;
 
 use super::asking::{Asked, ask_typed, say_missing};
 use super::definitions::say;
 use super::exit::Failure;
-use super::text::printable;
+use super::text::{self, printable};
 use crate::api::{AlertShown, AlertsOf};
 use crate::config::Config;
 
@@ -54,10 +54,8 @@ pub(super) fn alerts(config: &Config, arguments: &AlertsArguments, out: &mut dyn
 
 /// A line for each.
 fn table_of(alerts: &[&AlertShown], by_instance: bool) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     let header = ["STATE", "SEVERITY", "ALERT", "SINCE", "VALUE", "BOUND", "WHAT"];
-    table.set_header(header.into_iter().chain(by_instance.then_some("INSTANCE")));
+    let mut table = text::table(header.into_iter().chain(by_instance.then_some("INSTANCE")));
     for alert in alerts {
         let AlertShown { state, severity, name, since, value, threshold, summary, instance, .. } = alert;
         let rounded = (value * 100.0).round() / 100.0;

@@ -1,20 +1,18 @@
 //! The arguments of every command, with what `--help` says.
 
+mod deployed;
+mod quarantine;
+mod saga;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(super) use self::deployed::{DefinitionsCommand, TopicsCommand};
+pub(super) use self::quarantine::QuarantineCommand;
+pub(super) use self::saga::SagaCommand;
 pub(super) use super::asking::Asked;
-use super::history::HistoryArguments;
-use super::wait::WaitArguments;
-use super::{act, alerts, graph, many, participant, participants, redrive, replay, sagas, test, token};
-
-const SAGA_EXAMPLES: &str = "\
-Examples:
-  ringmaster saga list --stuck --definition order-fulfilment
-  ringmaster saga list --parked --participant payment
-  ringmaster saga why order-fulfilment/ord-17
-  ringmaster saga history order-fulfilment/ord-17 --limit 20";
+use super::{act, alerts, graph, manual, many, participant, participants, replay, test, token};
 
 /// An event-sourced saga coordinator on Kafka: services publish events, Ringmaster runs the sagas that they start, sends commands
 /// to participants, and undoes what was done when a saga cannot finish.
@@ -225,7 +223,7 @@ pub(super) enum Command {
     #[command(subcommand)]
     Replay(replay::ReplayCommand),
     /// Look at sagas: which are under way, what each waits for, what happened.
-    #[command(subcommand, after_help = SAGA_EXAMPLES)]
+    #[command(subcommand, after_help = saga::EXAMPLES)]
     Saga(SagaCommand),
     /// Act on a saga: cancel it; retry, skip or resolve what is stuck; approve or refuse what asks for it; start one by hand.
     ///
@@ -247,154 +245,23 @@ pub(super) enum Command {
     /// Make, list and revoke tokens, by which people and programs ask a coordinator over HTTP.
     #[command(subcommand, after_help = token::EXAMPLES)]
     Token(token::TokenCommand),
+    /// Print completions for a shell: commands, options and their values by the tab key.
+    #[command(after_help = manual::COMPLETIONS)]
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write pages for `man`, one a command, made of what --help says.
+    #[command(after_help = manual::PAGES)]
+    Man {
+        /// Where to; made if it is not there.
+        #[arg(long, value_name = "FOLDER")]
+        out: PathBuf,
+    },
     /// Print all settings with their defaults, as a file to begin with.
     Config {
         /// Check the settings in use instead, and say what is wrong with them.
         #[arg(long)]
         check: bool,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum DefinitionsCommand {
-    /// List the version of each saga that is in force: new sagas get it.
-    List {
-        /// All versions: sagas that run keep theirs.
-        #[arg(long)]
-        all: bool,
-        /// One JSON object a line.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show a definition as it was deployed.
-    Show {
-        /// The saga's name.
-        name: String,
-        /// Which version; the newest without it.
-        number: Option<usize>,
-        /// A JSON object, with the schemas that it was compiled against.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show what a deploy of the folder of definitions would change, or what differs between two versions.
-    ///
-    /// Exits with 0 if there is no difference, and with 1 if there is one.
-    Diff {
-        /// The saga's name.
-        name: String,
-        /// A version, to compare with.
-        from: Option<usize>,
-        /// Another version; the newest without it.
-        to: Option<usize>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum TopicsCommand {
-    /// Make what is missing, with the right counts and settings, then verify. What exists is never changed.
-    Apply {
-        /// Definition files, and folders of them, whose topics are needed beside those of the folder of definitions.
-        #[arg(value_name = "FILE|FOLDER")]
-        files: Vec<PathBuf>,
-        /// Copies of each partition; -1 is the broker's default.
-        #[arg(long, default_value_t = -1, allow_negative_numbers = true, value_name = "COUNT")]
-        replication: i32,
-    },
-    /// Say what is wrong with topics; change nothing.
-    Verify,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum QuarantineCommand {
-    /// List records, oldest first.
-    List {
-        /// Only this reason, for example UNDECODABLE.
-        #[arg(long)]
-        reason: Option<String>,
-        /// Only records that came from this topic.
-        #[arg(long)]
-        topic: Option<String>,
-        /// Also those that were redriven or discarded: by whom, when and why.
-        #[arg(long)]
-        all: bool,
-        /// At most so many, the newest.
-        #[arg(long, default_value_t = 50, value_name = "COUNT", value_parser = sagas::count)]
-        limit: usize,
-        /// One JSON object a line.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show one record with its bytes, as text or as a hex dump.
-    Show {
-        /// As `list` prints it, for example 3/17.
-        id: String,
-        /// A JSON object, the bytes in hex.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Bring records to their sagas after all: a schema or a definition has come, or a mistake was mended.
-    ///
-    /// Without --expected nothing is done: it is said how many records it would be, of which kind. With --expected COUNT they are read
-    /// again in their topics and brought to all partitions, if they still are so many, and what became of each is told and journaled: taken
-    /// by which saga, known already, or back in quarantine, with both reasons. One that is brought twice does nothing twice. Records
-    /// that are not taken, or cannot be had any more, are told one by one, and others go on; the exit code is 12 then.
-    #[command(
-        after_help = "Examples:\n  ringmaster quarantine redrive --reason UNKNOWN_SCHEMA --topic orders\n  ringmaster quarantine redrive --reason UNKNOWN_SCHEMA --topic orders --expected 17 --why 'the schema is there'\n  ringmaster quarantine redrive 3/17 --accept-old --expected 1 --why 'it never ran: seen in the books'"
-    )]
-    Redrive(redrive::RedriveArguments),
-    /// Say of records that they are of no use to anybody. They stay where they are, and are listed no more but with --all.
-    ///
-    /// Without --expected nothing is done: it is said how many records it would be, of which kind.
-    #[command(
-        after_help = "Example:\n  ringmaster quarantine discard --topic orders --until 2026-02-01T00:00:00Z --expected 3 --why 'a load test'"
-    )]
-    Discard(redrive::DiscardArguments),
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum SagaCommand {
-    /// List sagas that a filter means; without one those that have not ended, by when they began.
-    ///
-    /// What is stuck or paused comes by since when, what is parked in the order in which it goes out. Sagas that have ended are found until
-    /// their rows expire.
-    ///
-    /// Asks the running coordinator, which answers for all instances, as of its last checkpoint (at most two seconds old).
-    #[command(after_help = sagas::EXAMPLES)]
-    List {
-        #[command(flatten)]
-        filter: sagas::FilterArguments,
-        /// At most so many.
-        #[arg(long, default_value_t = 50, value_name = "COUNT", value_parser = sagas::count)]
-        limit: usize,
-        #[command(flatten)]
-        printed: sagas::Printed,
-        #[command(flatten)]
-        asked: Asked,
-    },
-    /// Show where a saga stands, as JSON; asks the running coordinator, as of its last checkpoint (at most two seconds old).
-    Show {
-        /// For example order-fulfilment/ord-17.
-        id: String,
-        #[command(flatten)]
-        asked: Asked,
-    },
-    /// Say what a saga waits for: since when, what wakes it and when, and what a person can do.
-    ///
-    /// Asks the running coordinator, as of its last checkpoint (at most two seconds old).
-    Why {
-        /// For example order-fulfilment/ord-17.
-        id: String,
-        /// A JSON object.
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        asked: Asked,
-    },
-    /// Tell what happened to a saga, in order: ways taken, commands, answers, what was skipped and emitted.
-    ///
-    /// Reads from the journal the records of which the saga's row says that they changed it, and what came since then. Where no coordinator
-    /// runs, or has the row, it reads the journal of the saga's partition from its oldest record on.
-    History(HistoryArguments),
-    /// Wait until a saga has ended, is stuck, or has done a step; for scripts.
-    Wait(WaitArguments),
 }

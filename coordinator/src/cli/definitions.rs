@@ -1,6 +1,6 @@
 //! `check`: definitions as files; and what other commands need of those.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use ringmaster_bus::Bus;
@@ -96,7 +96,10 @@ pub(super) fn require_topics(bus: &mut impl Bus, config: &Config) -> Result<(), 
     if wrong.is_empty() { Ok(()) } else { Err(runtime::SetupError::Topics(wrong).into()) }
 }
 
-/// Prints a line; a reader that went away ends the command.
+/// Prints a line. A reader that went away has what it wanted (`| head -1`), and ends the command without a word.
 pub(super) fn say(out: &mut dyn Write, line: std::fmt::Arguments<'_>) -> Result<(), Failure> {
-    writeln!(out, "{line}").map_err(|error| Failure::new(Exit::Failed, format_args!("output: {error}")))
+    writeln!(out, "{line}").map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => Failure::new(Exit::Done, ""),
+        _ => Failure::new(Exit::Failed, format_args!("output: {error}")),
+    })
 }

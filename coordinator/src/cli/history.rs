@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
 
 use clap::Args;
-use comfy_table::{ContentArrangement, Table, presets};
 use ringmaster_bus::{Bus, TopicPartition};
 use ringmaster_core::definition::Catalog;
 use ringmaster_core::partition::{Fence, Verdict};
@@ -26,7 +25,7 @@ use super::definitions::{require_topics, say};
 use super::exit::{Exit, Failure};
 use super::progress::Progress;
 use super::saga::check_id;
-use super::text::{printable, time};
+use super::text::{self, printable, time};
 use crate::api;
 use crate::blocking;
 use crate::config::Config;
@@ -300,9 +299,7 @@ impl<'a> Story<'a> {
             }
             return lines.iter().try_for_each(|line| say(out, format_args!("{}", json_of(line))));
         }
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_header(["AT", "OFFSET", "BY", "WHAT"]);
+        let mut table = text::table(["AT", "OFFSET", "BY", "WHAT"]);
         for Line { at, offset, cause, told } in lines {
             table.add_row([time(*at), offset.to_string(), cause.clone(), printable(told.text.as_bytes())]);
         }

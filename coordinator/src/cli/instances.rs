@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
-use comfy_table::{ContentArrangement, Table, presets};
 use ringmaster_bus::kafka::{MemberFound, members};
 use serde_json::json;
 
 use super::definitions::say;
 use super::exit::{Exit, Failure};
-use super::text::printable;
+use super::text::{self, printable};
 use crate::config::{BusKind, Config};
 
 /// `ringmaster instances`: asks the broker, so that it answers whoever runs or not.
@@ -28,9 +27,7 @@ pub(super) fn list(config: &Config, as_json: bool, out: &mut dyn Write) -> Resul
     if found.is_empty() {
         return say(out, format_args!("no instance runs: `ringmaster run` starts one"));
     }
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["INSTANCE", "API", "HOST", "PARTITIONS"]);
+    let mut table = text::table(["INSTANCE", "API", "HOST", "PARTITIONS"]);
     for member in &found {
         let or_none = |text: &str| if text.is_empty() { "-".to_owned() } else { printable(text.as_bytes()) };
         table.add_row([

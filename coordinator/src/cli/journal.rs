@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
-use comfy_table::{ContentArrangement, Table, presets};
 use ringmaster_bus::{Bus, TopicPartition};
 use ringmaster_core::partition::Untaken;
 use ringmaster_schemas::Millis;
@@ -28,6 +27,7 @@ use super::progress::Progress;
 use super::run::stop_signal;
 use super::select::time;
 use super::snapshots;
+use super::text;
 use crate::blocking;
 use crate::config::Config;
 use crate::runtime::{Difference, Rebuild, Restore, differences, verify};
@@ -353,9 +353,7 @@ impl Rebuilt {
 
 /// A table, and below it what differs.
 fn tell(all: &[Rebuilt], out: &mut dyn Write) -> Result<(), Failure> {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["PARTITION", "OFFSETS", "COUNTED", "SAGAS", "THE STORE"]);
+    let mut table = text::table(["PARTITION", "OFFSETS", "COUNTED", "SAGAS", "THE STORE"]);
     for one in all {
         let result = match &one.result {
             Compared::Same => "is the same".to_owned(),

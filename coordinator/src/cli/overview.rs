@@ -2,13 +2,13 @@
 
 use std::io::Write;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::Table;
 
 use super::asking::{ask_typed, say_missing};
 use super::definitions::say;
 use super::exit::Failure;
 use super::participants;
-use super::text::printable;
+use super::text::{self, printable};
 use crate::api::client::Address;
 use crate::api::{DefinitionCounts, Overview, WaitCounts};
 use crate::config::Config;
@@ -47,17 +47,10 @@ fn count(overview: &Overview, status: &str) -> i64 {
     overview.sagas.get(status).copied().unwrap_or(0)
 }
 
-fn empty_table() -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table
-}
-
 /// A line for each version that has sagas, with a column for each way in which any of them stands; and one for their sum.
 fn sagas(overview: &Overview) -> Table {
     let statuses: Vec<&str> = STATUSES.into_iter().filter(|status| count(overview, status) != 0).collect();
-    let mut table = empty_table();
-    table.set_header(["DEFINITION".to_owned()].into_iter().chain(statuses.iter().map(|status| status.to_uppercase())));
+    let mut table = text::table(["DEFINITION".to_owned()].into_iter().chain(statuses.iter().map(|status| status.to_uppercase())));
     let mut line = |name: String, counts: &std::collections::BTreeMap<String, i64>| {
         let each = statuses.iter().map(|status| counts.get(*status).copied().unwrap_or(0).to_string());
         table.add_row([name].into_iter().chain(each));
@@ -83,8 +76,7 @@ fn waits(of: &DefinitionCounts) -> String {
         return String::new();
     }
     waits.sort_by_key(|waits| std::cmp::Reverse(waits.open));
-    let mut table = empty_table();
-    table.set_header(["  WAITING", "STEP", "FOR", "STATUS"]);
+    let mut table = text::table(["  WAITING", "STEP", "FOR", "STATUS"]);
     for waits in waits {
         let step = waits.step.as_deref().unwrap_or("its end");
         table.add_row([format!("  {}", waits.open), printable(step.as_bytes()), waits.reason.clone(), waits.status.clone()]);

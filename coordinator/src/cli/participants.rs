@@ -6,7 +6,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::Table;
 use ringmaster_bus::Bus;
 use ringmaster_core::intake::ParticipantAct;
 use ringmaster_schemas::names::Topics;
@@ -17,7 +17,7 @@ use super::asking::{ask_typed, post};
 use super::buses::{self, Access, on_bus};
 use super::definitions::say;
 use super::exit::{Exit, Failure};
-use super::text::printable;
+use super::text::{self, printable};
 use crate::api::client::Address;
 use crate::api::{Act, ActBody, Participant, Participants, badness};
 use crate::config::{BusKind, Config};
@@ -285,12 +285,10 @@ pub(super) fn list(config: &Config, api: Option<&Address>, as_json: bool, out: &
 pub(super) fn table_of(participants: &[Participant]) -> Table {
     let has_stuck = participants.iter().any(|of| of.stuck > 0);
     let is_asked = participants.iter().all(|of| badness(&of.state) == 0);
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     let mut header = vec!["PARTICIPANT", "STATE", "PARTITIONS", "UNANSWERED", "SINCE", "RETRYING", "PARKED", "SINCE"];
     header.extend(has_stuck.then_some("STUCK"));
     header.extend(if is_asked { &[][..] } else { &["NOT ASKED SINCE", "BY", "WHY"] });
-    table.set_header(header);
+    let mut table = text::table(header);
     let or_none = |text: &Option<String>| text.as_deref().map_or("-".to_owned(), |text| printable(text.as_bytes()));
     for of in participants {
         let mut row = vec![

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::Write;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::Table;
 use ringmaster_schemas::journal::{QuarantineAct, QuarantineMark, Quarantined};
 use ringmaster_schemas::names::hex;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use super::buses::{self, Access};
 use super::definitions::say;
 use super::entries::{self, Place, Repeats, check_reason, parse_place};
 use super::exit::{Exit, Failure};
-use super::text::{printable, time};
+use super::text::{self, printable, time};
 use crate::config::Config;
 
 /// Bytes of a record in one line of a hex dump.
@@ -120,10 +120,8 @@ pub(super) fn show(config: &Config, id: &str, as_json: bool, out: &mut dyn Write
 }
 
 fn table_of(records: &[(Place, Quarantined, Option<QuarantineMark>)], with_marks: bool) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     let names = ["ID", "AT", "REASON", "FROM", "KEY", "BYTES", "DETAIL", "SINCE THEN"];
-    table.set_header(&names[..if with_marks { 8 } else { 7 }]);
+    let mut table = text::table(&names[..if with_marks { 8 } else { 7 }]);
     for ((partition, offset), record, mark) in records {
         let mut row = vec![
             format!("{partition}/{offset}"),

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 use std::io::Write;
 
 use clap::Args;
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::Table;
 use ringmaster_schemas::names::percent_encode;
 
 use super::asking::{ask_typed, say_missing};
 use super::definitions::say;
 use super::exit::Failure;
-use super::text::printable;
+use super::text::{self, printable};
 use crate::api::client::Address;
 use crate::api::{SagaLine, SagaPage};
 use crate::config::Config;
@@ -172,9 +172,7 @@ pub(super) fn select(
 }
 
 fn table_of(sagas: &[SagaLine]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["ID", "DEFINITION", "VERSION", "STATUS", "STEP", "WAITS FOR", "SINCE", "WAKES"]);
+    let mut table = text::table(["ID", "DEFINITION", "VERSION", "STATUS", "STEP", "WAITS FOR", "SINCE", "WAKES"]);
     let none = || "-".to_owned();
     for saga in sagas {
         let waits = saga.waits.as_ref();

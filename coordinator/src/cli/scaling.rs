@@ -2,12 +2,12 @@
 
 use std::io::Write;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::Table;
 
 use super::asking::{ask_typed, say_missing};
 use super::definitions::say;
 use super::exit::{Exit, Failure};
-use super::text::printable;
+use super::text::{self, printable};
 use crate::api::client::Address;
 use crate::api::{AllScaling, ParticipantScaling, scaling_not_found};
 use crate::config::Config;
@@ -51,9 +51,7 @@ pub(super) fn scaling(
 
 /// A line for each.
 fn table_of(participants: &[ParticipantScaling]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header([
+    let mut table = text::table([
         "PARTICIPANT",
         "ARRIVE/S",
         "ANSWER/S",

@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use comfy_table::{ContentArrangement, Table, presets};
 use ringmaster_bus::{Bus, BusError, TopicPartition};
 use ringmaster_core::partition::Snapshots;
 use ringmaster_schemas::names::Topics;
@@ -13,7 +12,7 @@ use serde_json::json;
 use super::buses::{self, Access, on_bus};
 use super::definitions::say;
 use super::exit::{Exit, Failure};
-use super::text::{printable, time};
+use super::text::{self, printable, time};
 use crate::blocking;
 use crate::config::Config;
 
@@ -26,9 +25,7 @@ pub(super) fn list(config: &Config, as_json: bool, out: &mut dyn Write) -> Resul
         let why = format_args!("{} or {} is missing: run `ringmaster topics apply`", topics.journal, topics.snapshots);
         return Err(Failure::new(Exit::Refused, why));
     };
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["PARTITION", "SNAPSHOT", "SINCE", "UNTIL", "ROWS", "BYTES", "TAKEN", "BY", "RESTORES"]);
+    let mut table = text::table(["PARTITION", "SNAPSHOT", "SINCE", "UNTIL", "ROWS", "BYTES", "TAKEN", "BY", "RESTORES"]);
     let mut count = 0;
     for partition in 0..journal.partitions {
         let (bounds, found) = on_bus!(&mut any, bus => {

@@ -3,12 +3,13 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use comfy_table::{Table, presets};
+use comfy_table::Table;
 use ringmaster_core::definition::{Catalog, CompileError};
 use serde_json::json;
 
 use super::definitions::{add_files, configured_files, load_schemas, say};
 use super::exit::{Exit, Failure};
+use super::text;
 use crate::config::Config;
 use crate::runtime::{self, KnowledgeError, SchemasOfSagas};
 use crate::scenarios::{self, Coverage, Known, Scenario, Tally, Verdict};
@@ -164,10 +165,8 @@ fn tell(played: &[(Scenario, Verdict)], tallies: &[Tally], options: &Options<'_>
 }
 
 fn table(tallies: &[Tally]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
     let kinds = tallies.first().map_or(&[][..], |tally| &tally.kinds);
-    table.set_header(["SAGA".to_owned()].into_iter().chain(kinds.iter().map(|(kind, ..)| kind.to_uppercase())));
+    let mut table = text::table(["SAGA".to_owned()].into_iter().chain(kinds.iter().map(|(kind, ..)| kind.to_uppercase())));
     for tally in tallies {
         let cells =
             tally.kinds.iter().map(|(_, passed, all)| if *all == 0 { "-".to_owned() } else { format!("{passed} of {all}") });

@@ -5,14 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use comfy_table::{ContentArrangement, Table, presets};
 use ringmaster_bus::clock::wall;
 use serde_json::Value;
 
 use super::definitions::say;
 use super::exit::{Exit, Failure};
 use super::saga::text;
-use super::text::printable;
+use super::text::{self, printable};
 use crate::api::allowed::Role;
 use crate::api::client::Address;
 use crate::api::tokens::{Made, TokenFile};
@@ -32,7 +31,7 @@ pub(super) enum TokenCommand {
         /// Whom it is for, as logs name them.
         #[arg(long, value_parser = name)]
         name: String,
-        /// What they may: viewer, reader, operator, approver:ROLE, deployer, admin or metrics. May be given several times.
+        /// What they may: viewer, reader, operator, operator:DEFINITION, approver:ROLE, deployer, admin or metrics. May be given several times.
         #[arg(long = "role", required = true, value_name = "ROLE", value_parser = role)]
         roles: Vec<Role>,
         /// How long it is good, for example 30d.
@@ -144,10 +143,8 @@ fn list(all: &[Value], as_json: bool, with_use: bool, out: &mut dyn Write) -> Re
     if all.is_empty() {
         return say(out, format_args!("there is no token"));
     }
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     let last = if with_use { &["LAST USED"][..] } else { &[] };
-    table.set_header([&["ID", "NAME", "ROLES", "STATE", "EXPIRES"], last].concat());
+    let mut table = text::table([&["ID", "NAME", "ROLES", "STATE", "EXPIRES"], last].concat());
     for known in all {
         let roles = known["roles"].as_array().into_iter().flatten().map(text).collect::<Vec<_>>().join(" ");
         let shown = |name: &str| known[name].as_str().map_or_else(|| "-".to_owned(), |text| printable(text.as_bytes()));

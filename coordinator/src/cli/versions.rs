@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write;
 
-use comfy_table::{ContentArrangement, Table, presets};
 use ringmaster_core::definition::{Catalog, DefinitionRecord};
 use ringmaster_schemas::Millis;
 use serde_json::{Value, json};
@@ -13,7 +12,7 @@ use similar::TextDiff;
 use super::buses::{self, Access, on_bus};
 use super::definitions::{add_files, configured_files, require_topics, say};
 use super::exit::{Exit, Failure};
-use super::text::time;
+use super::text::{self, time};
 use crate::config::{BusKind, Config};
 use crate::runtime;
 
@@ -48,9 +47,7 @@ pub(super) fn list(config: &Config, all: bool, as_json: bool, out: &mut dyn Writ
             ),
         );
     }
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["SAGA", "VERSION", "HASH", "DEPLOYED", "FROM", "IN FORCE"]);
+    let mut table = text::table(["SAGA", "VERSION", "HASH", "DEPLOYED", "FROM", "IN FORCE"]);
     for Deployed { number, in_force, rolled_back, record } in &shown {
         table.add_row([
             record.name.clone(),

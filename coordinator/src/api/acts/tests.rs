@@ -17,6 +17,7 @@ use crate::runtime::Newest;
 
 const PARTITIONS: i32 = 4;
 const WAITS: &str = "trip/t-1";
+const PAUSE_PARTICIPANT: &str = r#"{"act":"participant_pause","participant":"hotel","why":"they move"}"#;
 
 /// Says of each record the same, and keeps what it was given.
 #[derive(Default)]
@@ -94,8 +95,7 @@ fn an_act_is_brought_to_its_saga_by_whom_the_token_says() {
     assert_eq!((answer.places[0].partition, answer.places[0].offset), (partition, Some(40)));
     let expected = json!({ "id": answer.act_id, "saga": WAITS, "act": "cancel", "by": "ann", "why": "asked for", "if_turn": 7 });
     assert_eq!(hand.records(), [(partition, expected)]);
-    let pause = r#"{"act":"participant_pause","participant":"hotel","why":"they move"}"#;
-    let answer = asked(&sources, &known("operator"), None, pause).expect("it may");
+    let answer = asked(&sources, &known("operator"), None, PAUSE_PARTICIPANT).expect("it may");
     let all: Vec<i32> = answer.places.iter().map(|place| place.partition).collect();
     assert_eq!(all, [0, 1, 2, 3], "each partition has a breaker of its own");
     assert_eq!(hand.records()[1].1["act"], "pause");
@@ -119,6 +119,8 @@ fn who_may_not_is_told_and_nothing_is_brought() {
     for (role, text, why) in [
         ("viewer", CANCEL, "takes the role operator"),
         ("approver:risk", CANCEL, "takes the role operator"),
+        ("operator:loan*", CANCEL, "takes the role operator, or operator:"),
+        ("operator:*", PAUSE_PARTICIPANT, "takes the role operator"),
         ("operator", approve, "it takes approver:risk"),
         ("approver:legal", approve, "it takes approver:risk"),
     ] {
@@ -135,6 +137,7 @@ fn who_may_not_is_told_and_nothing_is_brought() {
     }
     let steps: Vec<Value> = hand.records().into_iter().map(|(_, record)| record["step"].clone()).collect();
     assert_eq!(steps, [json!("room"), json!(null)], "an approver's answer is for the step that was looked at, an admin's for any");
+    asked(&sources, &known("operator:tri*"), None, CANCEL).expect("it is one of theirs");
     let local = Principal { name: "local".to_owned(), roles: vec![Role::Admin], is_known: false };
     asked(&sources, &local, None, &by).expect("nobody is asked for a token");
     asked(&sources, &local, None, CANCEL).expect("nor for a name");

@@ -118,7 +118,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 #[test]
 fn each_role_is_answered_what_the_table_says() {
     let guarded = Guarded::new();
-    let roles = ["metrics", "viewer", "reader", "operator", "approver:risk", "deployer", "admin"];
+    let roles = ["metrics", "viewer", "reader", "operator", "operator:order-*", "approver:risk", "deployer", "admin"];
     let tokens = roles.map(|role| guarded.token(role, 86_400_000).0);
     tokens.iter().for_each(|token| guarded.until(token, 200));
     let (mut answered, mut refused) = (0, 0);

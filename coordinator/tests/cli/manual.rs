@@ -1,0 +1,57 @@
+//! What the command line says of itself to shells and to `man`, and a reader that goes away.
+
+use std::process::{Command, Stdio};
+
+use crate::site::Site;
+
+/// Bash takes the script, and completes by it.
+#[test]
+fn a_shell_completes_commands_options_and_values() {
+    let site = Site::new();
+    for (shell, sign) in [("bash", "complete -F _ringmaster"), ("zsh", "#compdef ringmaster"), ("fish", "complete -c ringmaster")] {
+        let (code, script, errors) = site.ringmaster(&["completions", shell]);
+        assert!(code == 0 && script.contains(sign), "{shell}: {errors}\n{script}");
+    }
+    let (_, script, _) = site.ringmaster(&["completions", "bash"]);
+    site.write("ringmaster.bash", &script);
+    let complete = |words: &str| {
+        let program = format!(
+            "source ringmaster.bash; COMP_WORDS=({words} ''); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _ringmaster ringmaster '' ''; echo \"${{COMPREPLY[*]}}\""
+        );
+        let done = Command::new("bash").args(["-c", &program]).current_dir(site.folder.path()).output().expect("there is a bash");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).expect("UTF-8")
+    };
+    assert!(complete("ringmaster").split_whitespace().any(|word| word == "overview"));
+    assert!(complete("ringmaster saga").split_whitespace().any(|word| word == "why"));
+    let values = complete("ringmaster saga list --order");
+    assert!(values.is_empty() || !values.contains("overview"), "{values}");
+}
+
+#[test]
+fn there_is_a_page_for_each_command() {
+    let site = Site::new();
+    // A file of settings that is wrong is no reason not to have them.
+    site.write("ringmaster.toml", "prefx = 'x'\n");
+    let (code, said, errors) = site.ringmaster(&["man", "--out", "man/man1"]);
+    assert!(code == 0 && said.contains("man/man1"), "{errors}");
+    for page in ["ringmaster", "ringmaster-overview", "ringmaster-saga-list", "ringmaster-quarantine-redrive"] {
+        let text = std::fs::read_to_string(site.folder.path().join(format!("man/man1/{page}.1"))).expect(page);
+        assert!(text.contains(".TH ") && text.contains(".SH SYNOPSIS"), "{page}: {text}");
+    }
+    let (code, _, errors) = site.ringmaster(&["man", "--out", "ringmaster.toml"]);
+    assert!(code == 1 && errors.starts_with("ringmaster.toml: "), "{code} {errors}");
+}
+
+/// As with `| head -1`: it has what it wanted.
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let site = Site::new();
+    for arguments in [&["config"][..], &["completions", "fish"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let child = site.command(arguments).stdout(Stdio::from(writer)).stderr(Stdio::piped()).spawn().expect("it starts");
+        let done = child.wait_with_output().expect("it ends");
+        assert_eq!((done.status.code(), &done.stderr[..]), (Some(0), &b""[..]), "{arguments:?}");
+    }
+}
