@@ -16,6 +16,7 @@ mod everyone;
 mod filter;
 mod gate;
 mod list;
+mod live;
 mod openapi;
 mod overview;
 mod participants;

@@ -1,5 +1,7 @@
 //! Asking a running coordinator over HTTP or HTTPS, as the command line does.
 
+mod events;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -14,6 +16,7 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::typestate::AgentScope;
 
 pub(crate) use super::tokens::private;
+pub use events::{Event, Events, NoEvents};
 
 /// A local coordinator answers at once; one that does not is not there.
 const PATIENCE: Duration = Duration::from_secs(5);

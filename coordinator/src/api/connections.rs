@@ -2,9 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
+use axum::body::{Body, Bytes, HttpBody};
+use hyper::body::{Frame, SizeHint};
 use tokio::task::AbortHandle;
 
 /// One that is open.
@@ -53,6 +57,51 @@ impl Connections {
 
     fn open(&self) -> MutexGuard<'_, BTreeMap<u64, Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// As long as it lives a request is being answered.
+pub(super) struct Answering(Arc<AtomicBool>);
+
+impl Answering {
+    pub(super) fn new(is_answered: Arc<AtomicBool>) -> Answering {
+        is_answered.store(true, Ordering::Relaxed);
+        Answering(is_answered)
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// The body of an answer, which is being answered until its end: one that goes on for hours is no connection that says nothing.
+pub(super) struct Answered {
+    body: Body,
+    _until: Answering,
+}
+
+impl Answered {
+    pub(super) fn new(body: Body, until: Answering) -> Answered {
+        Answered { body, _until: until }
+    }
+}
+
+impl HttpBody for Answered {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

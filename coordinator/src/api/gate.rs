@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use ringmaster_bus::clock::wall;
@@ -20,8 +20,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::timeout;
 
+use super::allowed::May;
 use super::denials::Denials;
 use super::everyone::is_asked_by_another;
+use super::live::{self, Hub};
 use super::problem::{Problem, Refusal};
 use super::routes::{Route, Weight};
 use super::who::{Denial, Principal, Who};
@@ -50,6 +52,8 @@ pub(super) struct Limits {
     pub(super) answer: Duration,
     /// How long a body that is too big is read on.
     pub(super) drain: Duration,
+    /// Of those who watch: they have seats of their own.
+    pub(super) live: live::Limits,
 }
 
 impl Limits {
@@ -60,6 +64,7 @@ impl Limits {
         place: Duration::from_secs(1),
         answer: Duration::from_secs(10),
         drain: Duration::from_secs(5),
+        live: live::Limits::USUAL,
     };
 }
 
@@ -73,7 +78,24 @@ pub(super) struct Gate {
     /// other's places.
     reads_for_others: Arc<Semaphore>,
     acts: Arc<Semaphore>,
+    live: Arc<Hub>,
     denials: Denials,
+}
+
+/// Whoever was admitted to what goes on for long.
+pub(super) struct Still {
+    gate: Arc<Gate>,
+    headers: HeaderMap,
+    uri: Uri,
+    may: May,
+}
+
+impl Still {
+    /// Whether they would be admitted now, too: tokens end, and are revoked.
+    pub(super) fn may(&self) -> bool {
+        let principal = self.gate.who.asks(&self.headers, &self.uri, wall());
+        principal.is_ok_and(|principal| principal.may(self.may))
+    }
 }
 
 /// Where a request comes from.
@@ -84,10 +106,10 @@ pub(super) struct From(pub(super) SocketAddr);
 type Place = OwnedSemaphorePermit;
 
 impl Gate {
-    pub(super) fn new(who: Who, limits: Limits, metrics: Arc<Metrics>) -> Gate {
+    pub(super) fn new(who: Who, limits: Limits, live: Arc<Hub>, metrics: Arc<Metrics>) -> Gate {
         let semaphore = |places| Arc::new(Semaphore::new(places));
         let [requests, reads, reads_for_others, acts] = [limits.requests, limits.reads, limits.reads, limits.acts].map(semaphore);
-        Gate { who, limits, requests, reads, reads_for_others, acts, denials: Denials::new(metrics) }
+        Gate { who, limits, requests, reads, reads_for_others, acts, live, denials: Denials::new(metrics) }
     }
 
     pub(super) fn who(&self) -> &Who {
@@ -103,7 +125,7 @@ impl Gate {
     fn admit(&self, request: &Request, route: &Route) -> Result<Principal, (Denial, String)> {
         let from = from(request);
         // Probes reach it whatever name they know it by, and are shown nothing that is worth a name.
-        if route.may == super::allowed::May::Reach {
+        if route.may == May::Reach {
             return Ok(Principal { name: "anyone".to_owned(), roles: Vec::new(), is_known: false });
         }
         let asked = self.who.asks(request.headers(), request.uri(), wall());
@@ -121,7 +143,7 @@ impl Gate {
 
     /// Answers, as soon as there is a place, within the time that there is.
     async fn answer(&self, request: Request, weight: Weight, next: Next) -> Result<Response, (Denied, Refusal)> {
-        if weight == Weight::Probe {
+        if matches!(weight, Weight::Probe | Weight::Live) {
             return Ok(next.run(request).await);
         }
         let place = timeout(self.limits.place, self.requests.clone().acquire_owned()).await;
@@ -193,6 +215,16 @@ pub(super) async fn pass(State((gate, route)): State<(Arc<Gate>, Arc<Route>)>, m
     };
     let who = format!("{} at {}", principal.name, from(&request));
     request.extensions_mut().insert(principal);
+    if route.weight == Weight::Live {
+        let still = Still { gate: gate.clone(), headers: request.headers().clone(), uri: request.uri().clone(), may: route.may };
+        match gate.live.seat(still) {
+            Ok(seat) => request.extensions_mut().insert(Arc::new(seat)),
+            Err(refusal) => {
+                gate.denied(Denied::TooMany, &who, &route.shown(), "");
+                return refusal.into_response();
+            }
+        };
+    }
     match gate.answer(request, route.weight, next).await {
         Ok(answer) => answer,
         Err((denied, refusal)) => {

@@ -22,6 +22,7 @@ use super::problem::CONTENT_TYPE;
         super::acts::act,
         super::alerts::alerts,
         super::held_tokens,
+        super::live::live,
         super::me,
         openapi,
         super::overview,

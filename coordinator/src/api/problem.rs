@@ -104,7 +104,7 @@ pub const PROBLEMS: [Said; 14] = [
         "too-many",
         429,
         "Too many requests at once",
-        "64 are answered at once, and others wait for a second: ask again after `Retry-After` seconds",
+        "64 are answered at once, and others wait for a second; 64 may watch live: ask again after `Retry-After` seconds",
     ),
     said(Problem::Failed, "failed", 500, "It went wrong", "`detail` says what; the log may say more"),
     said(Problem::NotNow, "not-now", 503, "It cannot be told now", "`detail` says why; ask again after `Retry-After` seconds"),

@@ -12,7 +12,9 @@ use super::alerts::alerts;
 use super::allowed::May;
 use super::gate::{self, Gate};
 use super::problem::Problem;
-use super::{Sources, acts, held_tokens, me, metrics, openapi, overview, participants, partitions, readiness, sagas, scaling};
+use super::{
+    Sources, acts, held_tokens, live, me, metrics, openapi, overview, participants, partitions, readiness, sagas, scaling,
+};
 
 /// How much answering takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub(super) enum Weight {
     Store,
     /// It waits for the broker, and for what is decided: on another one.
     Act,
+    /// It goes on for long, with a seat of its own.
+    Live,
 }
 
 /// A row of the table.
@@ -59,6 +63,7 @@ pub(super) fn all() -> Vec<Route> {
         get_of("/api/v1/openapi.json",   May::See,        Weight::Light, get(openapi::openapi)),
         get_of("/api/v1/overview",       May::See,        Weight::Store, get(overview)),
         get_of("/api/v1/alerts",         May::See,        Weight::Store, get(alerts)),
+        get_of("/api/v1/live",           May::See,        Weight::Live,  get(live::live)),
         get_of("/api/v1/participants",   May::See,        Weight::Store, get(participants)),
         get_of("/api/v1/participants/{name}/scaling", May::See, Weight::Store, get(scaling::one)),
         get_of("/api/v1/scaling",        May::See,        Weight::Store, get(scaling::all)),

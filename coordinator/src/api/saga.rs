@@ -80,6 +80,14 @@ pub(super) fn look_up(store: &dyn Store, known: &Knowledge, partition: i32, id: 
     Ok(Some(shown))
 }
 
+/// The same without as of when that is: what is equal so has not changed.
+pub(crate) fn whenever(mut shown: Value) -> Value {
+    for as_of in ["as_of_journal_offset", "as_of_term"] {
+        shown.as_object_mut().map(|shown| shown.remove(as_of));
+    }
+    shown
+}
+
 /// What it is found by.
 fn searched(saga: &Saga) -> Option<Value> {
     let all: serde_json::Map<String, Value> =

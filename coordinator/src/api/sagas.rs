@@ -66,6 +66,12 @@ pub(super) struct IdQuery {
     partitions: Option<String>,
 }
 
+impl IdQuery {
+    pub(super) fn of(id: &str) -> IdQuery {
+        IdQuery { id: id.to_owned(), partitions: None }
+    }
+}
+
 /// A page of the sagas that a filter means.
 #[utoipa::path(get, path = "/api/v1/sagas", tag = "sagas", params(ListQuery), responses((status = 200, body = SagaPage), Problems))]
 pub(super) async fn sagas(State(sources): State<Arc<Sources>>, request: Request, Query(query): Query<ListQuery>) -> Response {

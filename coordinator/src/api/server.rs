@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,8 +19,9 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::Sources;
-use super::connections::{Connections, Room};
+use super::connections::{Answered, Answering, Connections, Room};
 use super::gate::{self, Gate};
+use super::live::{self, Hub};
 use super::routes;
 use super::tls::Tls;
 use super::tokens::Tokens;
@@ -116,8 +117,12 @@ pub fn serve(listener: TcpListener, mut sources: Sources, mut port: Port) -> io:
     if let Who::Tokens(tokens) = &who {
         sources.tokens = Some(tokens.clone());
     }
-    let gate = Arc::new(Gate::new(who, port.limits.requests, sources.metrics.clone()));
-    let router = routes::router(Arc::new(sources), &gate);
+    let sources = Arc::new(sources);
+    let (looked_at, metrics) = (sources.clone(), sources.metrics.clone());
+    let look = move |watch: &_, authorization| live::look(&looked_at, watch, authorization);
+    let live = Hub::new(port.limits.requests.live, metrics.clone(), look);
+    let gate = Arc::new(Gate::new(who, port.limits.requests, live, metrics));
+    let router = routes::router(sources, &gate);
     let serve = async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let served = Served { port, gate, router, connections: Connections::default() };
@@ -208,26 +213,21 @@ impl Served {
         // Answers are written whole: nothing is gained by waiting for more. An error shows with the first byte as well.
         let _ = stream.set_nodelay(true);
         match &self.port.tls {
-            None => self.answer(stream, from, &is_answered).await,
+            None => self.answer(stream, from, is_answered).await,
             Some(tls) => match timeout(self.port.limits.head, TlsAcceptor::from(tls.config()).accept(stream)).await {
-                Ok(Ok(stream)) => self.answer(stream, from, &is_answered).await,
+                Ok(Ok(stream)) => self.answer(stream, from, is_answered).await,
                 Ok(Err(error)) => tracing::debug!(%from, %error, "no TLS came to be"),
                 Err(_) => tracing::debug!(%from, "a TLS handshake took too long"),
             },
         }
     }
 
-    async fn answer<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, from: SocketAddr, is_answered: &AtomicBool) {
+    async fn answer<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, from: SocketAddr, is_answered: Arc<AtomicBool>) {
         let router = TowerToHyperService::new(self.router.clone());
         let service = service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(gate::From(from));
-            let answering = router.call(request);
-            async move {
-                is_answered.store(true, Ordering::Relaxed);
-                let answer = answering.await;
-                is_answered.store(false, Ordering::Relaxed);
-                answer
-            }
+            let (answering, until) = (router.call(request), Answering::new(is_answered.clone()));
+            async move { answering.await.map(|answer| answer.map(|body| Answered::new(body, until))) }
         });
         let stream = TokioIo::new(InTime::new(stream, self.port.limits.read));
         let mut http = http1::Builder::new();

@@ -16,6 +16,7 @@ mod alerts;
 mod elsewhere;
 mod guarded;
 mod items;
+mod live;
 mod parked;
 mod scaling;
 mod search;

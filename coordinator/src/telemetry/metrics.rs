@@ -40,6 +40,7 @@ pub struct Metrics {
     watched: Watched,
     denied: Vec<Counter>,
     deliveries: Vec<Counter>,
+    live_clients: Gauge,
     memory: Gauge,
     cpu: Gauge,
 }
@@ -66,6 +67,7 @@ impl Metrics {
         single(&names::INFO, vec![version, Label::new("instance", instance.to_owned())]).set(1.0);
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         single(&names::STARTED, vec![]).set(since_epoch);
+        let live_clients = single(&names::LIVE_CLIENTS, vec![]);
         let (memory, cpu) = (single(&names::MEMORY, vec![]), single(&names::CPU, vec![]));
         Metrics {
             recorder,
@@ -80,6 +82,7 @@ impl Metrics {
             watched: Watched::new(),
             denied,
             deliveries,
+            live_clients,
             memory,
             cpu,
         }
@@ -96,6 +99,11 @@ impl Metrics {
     /// Counts a request that is not answered.
     pub fn denied(&self, why: Denied) {
         self.denied[why as usize].increment(1);
+    }
+
+    /// So many more watch, or fewer.
+    pub(crate) fn live_clients(&self, more: f64) {
+        self.live_clients.increment(more);
     }
 
     /// Counts what became of a change that the webhook is told.

@@ -313,6 +313,15 @@ pub const DENIED: Metric = Metric {
     labels: &["why"],
 };
 
+/// Who watch over connections that stay.
+pub const LIVE_CLIENTS: Metric = Metric {
+    name: "ringmaster_live_clients",
+    kind: Kind::Gauge,
+    unit: "clients",
+    help: "Clients that watch live (`/api/v1/live`) at this instance; at most 64",
+    labels: &[],
+};
+
 /// 1, with the version and the instance's name.
 pub const INFO: Metric = Metric {
     name: "ringmaster_info",
@@ -359,5 +368,5 @@ pub fn all() -> impl Iterator<Item = Metric> {
         .chain(super::foretold::all().copied())
         .chain(super::took::ALL.into_iter().copied())
         .chain(super::watched::ALL.into_iter().copied())
-        .chain([DELIVERIES, DENIED, INFO, STARTED, MEMORY, CPU])
+        .chain([DELIVERIES, DENIED, LIVE_CLIENTS, INFO, STARTED, MEMORY, CPU])
 }

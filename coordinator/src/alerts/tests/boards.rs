@@ -18,8 +18,9 @@ const BOARDS: [(&str, &str); 4] = [
 ];
 
 /// What the names of metrics begin with that are about load.
-const LOAD: [&str; 12] = [
+const LOAD: [&str; 13] = [
     "process_",
+    "ringmaster_live_",
     "ringmaster_journal_",
     "ringmaster_http_",
     "ringmaster_inputs_",

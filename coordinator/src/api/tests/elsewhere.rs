@@ -94,6 +94,35 @@ fn any_instance_answers_for_all_and_pages_are_the_whole() {
     }
 }
 
+/// Whoever is asked tells of all, also as it changes.
+#[test]
+fn what_another_instance_has_is_watched_as_well() {
+    let (store, ids) = stored(8);
+    let group = Group::new(&store, [&[0], &[1, 3], &[2]]);
+    for (server, _) in &group.servers {
+        let watches: String = ids.iter().map(|id| format!("&watch=saga:{id}")).collect();
+        let events = super::live::watch(server, &format!("watch=overview{watches}")).expect("events");
+        let mut open: std::collections::BTreeSet<String> = ids.iter().map(|id| (*id).clone()).chain(["all".to_owned()]).collect();
+        for event in events {
+            let body: serde_json::Value = serde_json::from_str(&event.data).expect("JSON");
+            match &*event.name {
+                "overview" => {
+                    assert_eq!(body["as_of"].as_array().map(Vec::len), Some(PARTITIONS as usize), "{body}");
+                    open.remove("all");
+                }
+                name => {
+                    assert_eq!(name, "saga", "{body}");
+                    open.remove(body["saga"].as_str().expect("an id"));
+                }
+            }
+            if open.is_empty() {
+                break;
+            }
+        }
+        assert!(open.is_empty(), "{open:?}");
+    }
+}
+
 /// Whoever waits for others holds no place that others wait for.
 #[test]
 fn instances_that_ask_each_other_do_not_wait_for_each_other() {

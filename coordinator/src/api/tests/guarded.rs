@@ -182,6 +182,29 @@ fn wrong_tokens_are_told_apart_by_nothing() {
     guarded.until(&good, 401);
 }
 
+/// What is watched by a token ends with it.
+#[test]
+fn a_token_that_is_revoked_watches_no_more() {
+    let guarded = Guarded::new();
+    let (token, id) = guarded.token("viewer", 86_400_000);
+    guarded.until(&token, 200);
+    let mut stream = TcpStream::connect(guarded.server.address()).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("set");
+    let request = format!(
+        "GET /api/v1/live?watch=overview HTTP/1.1\r\nhost: localhost\r\nauthorization: {token}\r\nconnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).expect("sent");
+    let (mut said, mut bytes) = (String::new(), [0; 4096]);
+    while !said.contains("event: overview") {
+        let count = stream.read(&mut bytes).expect("more");
+        assert_ne!(count, 0, "it ends: {said}");
+        said.push_str(&String::from_utf8_lossy(&bytes[..count]));
+    }
+    guarded.file.revoke(&id, wall()).expect("written");
+    stream.read_to_string(&mut said).expect("the end");
+    assert!(said.ends_with("0\r\n\r\n"), "{said}");
+}
+
 #[test]
 fn an_admin_sees_which_tokens_are_used() {
     let guarded = Guarded::new();
