@@ -56,6 +56,8 @@ fn main() {
         tokens: None,
         hand: None,
         acts: Arc::default(),
+        editing: Arc::default(),
+        settings: Arc::default(),
     };
     let api = Config::parse("lists", "").expect("defaults").api;
     let port = Port::open(&api, api.listen.expect("an address")).expect("it needs nothing");
@@ -120,7 +122,12 @@ fn to_the_end(caller: &client::Caller, path: &str) -> (usize, String) {
 }
 
 fn known() -> (Knowledge, Arc<Definition>) {
-    let mut knowledge = Knowledge { catalog: Catalog::default(), schemas: Schemas::builtin(), deployed: Default::default() };
+    let mut knowledge = Knowledge {
+        catalog: Catalog::default(),
+        schemas: Schemas::builtin(),
+        deployed: Default::default(),
+        records: Default::default(),
+    };
     let mut settings = Settings::new(&mut knowledge.schemas);
     settings.participants.insert("hotel".to_owned(), Participant { encoding: Encoding::Json, ..Participant::default() });
     let record = DefinitionRecord::of_file("trip.yaml", TRIP, 0, &mut settings).expect("it is right").remove(0);

@@ -9,14 +9,19 @@
 mod acts;
 mod alerts;
 pub mod allowed;
+mod broker;
 pub mod client;
+mod clients;
 mod connections;
+mod definitions;
 mod denials;
+mod editing;
 mod everyone;
 mod filter;
 mod gate;
 mod list;
 mod live;
+mod mistakes;
 mod openapi;
 mod overview;
 mod participants;
@@ -27,6 +32,7 @@ mod saga;
 mod sagas;
 mod scaling;
 mod server;
+mod settings;
 mod tls;
 pub mod tokens;
 mod unread;
@@ -46,13 +52,19 @@ use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::alerts::Alerts;
+use crate::config::Setting;
 use crate::runtime::{NOT_CLAIMED, Newest, PartitionStatus, Status, wall};
 use crate::scaling::Scaling;
 use crate::telemetry::Metrics;
+use acts::by_whom;
 pub use acts::{Act, ActAnswer, ActBody, ActEnd, ActPlace, BusHand, Hand, Remembered};
 pub use alerts::{AlertShown, AlertsOf};
+pub use broker::{Broker, BusBroker, NotPublished, Published};
+pub use definitions::{DefinitionGraph, DefinitionText, DefinitionVersion, Definitions, PictureFormat, WaitingThere};
+pub use editing::{DefinitionChange, DefinitionChanges, DefinitionPicture, DeployBody, DrawBody, Editing, FilesBody, Pictures};
 use everyone::{Others, Request, Scope, ask_others};
 pub use list::{Explain, SagaLine, SagaPage, SagaWaits};
+pub use mistakes::FileMistake;
 use openapi::Problems;
 pub(crate) use overview::Counted;
 pub use overview::{AsOf, DefinitionCounts, Happened, Missing, Overview, WaitCounts};
@@ -64,6 +76,7 @@ pub(crate) use saga::partition_of;
 pub(crate) use scaling::not_found as scaling_not_found;
 pub use scaling::{AllScaling, ParticipantScaling};
 pub use server::{Port, Server, listen, serve};
+pub use settings::Settings;
 use tokens::Tokens;
 use who::Principal;
 
@@ -92,6 +105,10 @@ pub struct Sources {
     pub hand: Option<Arc<dyn Hand>>,
     /// What acts were answered.
     pub acts: Arc<Remembered>,
+    /// What is done with definitions that are sent.
+    pub editing: Arc<Editing>,
+    /// What holds here, and where that is said.
+    pub settings: Arc<[Setting]>,
 }
 
 impl Sources {

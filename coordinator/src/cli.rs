@@ -132,7 +132,7 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Man { out: folder } => return manual::pages(command(), folder, out),
         _ => (),
     }
-    let config = Config::load(arguments.settings.config.as_deref(), &arguments.settings.settings)?;
+    let (config, settings) = Config::load_shown(arguments.settings.config.as_deref(), &arguments.settings.settings)?;
     if !matches!(arguments.command, Command::Run) {
         // Tools say what they found on standard output; their log is for trouble.
         telemetry::start_logging(&Log { level: "warn".to_owned(), ..config.log.clone() });
@@ -140,7 +140,7 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
     let result = match &arguments.command {
         Command::Run => {
             telemetry::start_logging(&config.log);
-            run::run(&config)
+            run::run(&config, settings)
         }
         Command::Check { files } => definitions::check(&config, files, out),
         Command::Graph { file, saga, format, out: path } => {
@@ -167,8 +167,9 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Participant { command: None, script, check } => {
             participant::participant(&config, script.as_deref().expect("the command line must have it"), *check, out)
         }
-        Command::Deploy { files, dry_run, json } => {
-            deploy::deploy(&config, files, deploy::How { dry_run: *dry_run, json: *json }, out)
+        Command::Deploy { files, dry_run, json, by, asked } => {
+            let how = deploy::How { dry_run: *dry_run, json: *json, by: by.as_deref(), api: asked.api.as_ref() };
+            deploy::deploy(&config, files, how, out)
         }
         Command::Definitions(DefinitionsCommand::List { all, json }) => versions::list(&config, *all, *json, out),
         Command::Definitions(DefinitionsCommand::Show { name, number, json }) => versions::show(&config, name, *number, *json, out),

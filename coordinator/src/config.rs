@@ -11,6 +11,7 @@ mod convert;
 mod layers;
 mod memory;
 mod scaling;
+mod shown;
 pub(crate) mod values;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ pub use api::{Api, TlsFiles};
 pub use breaker::Breaker;
 pub use convert::group_of;
 pub use memory::Shares;
+pub use shown::Setting;
 
 /// All settings with their defaults and what they mean; `ringmaster config` prints it.
 pub const DEFAULT: &str = include_str!("config/default.toml");
@@ -201,6 +203,11 @@ pub struct ConfigError(pub Vec<String>);
 impl Config {
     /// Reads settings from `file` (or [`DEFAULT_FILE`], if it exists), this process's environment, and `KEY=VALUE` flags.
     pub fn load(file: Option<&Path>, flags: &[String]) -> Result<Config, ConfigError> {
+        Ok(Config::load_shown(file, flags)?.0)
+    }
+
+    /// The same, and each setting as people see it.
+    pub fn load_shown(file: Option<&Path>, flags: &[String]) -> Result<(Config, Vec<Setting>), ConfigError> {
         let mut layers = Layers::default();
         let path = file.unwrap_or(Path::new(DEFAULT_FILE));
         if file.is_some() || path.exists() {
@@ -214,7 +221,7 @@ impl Config {
 
     /// Reads settings from a text alone, as a file of this name would say them.
     pub fn parse(name: &str, text: &str) -> Result<Config, ConfigError> {
-        Config::read(Layers::default().file(Path::new(name), text))
+        Ok(Config::read(Layers::default().file(Path::new(name), text))?.0)
     }
 
     /// Where the store lies.
@@ -222,10 +229,11 @@ impl Config {
         self.data_dir.join("store")
     }
 
-    fn read(mut layers: Layers) -> Result<Config, ConfigError> {
+    fn read(mut layers: Layers) -> Result<(Config, Vec<Setting>), ConfigError> {
         let config = read_config(&mut layers);
+        let said = layers.take_said();
         let problems = layers.finish();
-        if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
+        if problems.is_empty() { Ok((config, shown::shown(said, DEFAULT))) } else { Err(ConfigError(problems)) }
     }
 }
 

@@ -99,15 +99,22 @@ impl Schemas {
         let mut files = Vec::new();
         find_files(path, &mut files).map_err(|error| vec![error])?;
         files.sort();
+        let read = |file: &PathBuf| (file.display().to_string(), fs::read_to_string(file).map_err(|error| error.to_string()));
+        self.add_files(files.iter().map(read))
+    }
+
+    /// Adds schemas by the texts of their files, each with what it is called; they may use each other's types, and no name may mean two
+    /// things. All errors are returned.
+    pub fn add_texts<'t>(&mut self, files: impl IntoIterator<Item = (&'t str, &'t str)>) -> Result<(), Vec<SchemaError>> {
+        self.add_files(files.into_iter().map(|(place, text)| (place.to_owned(), Ok(text.to_owned()))))
+    }
+
+    fn add_files(&mut self, files: impl Iterator<Item = (String, Result<String, String>)>) -> Result<(), Vec<SchemaError>> {
         let schemas = self;
         let mut errors = Vec::new();
         let mut names = Vec::new();
-        for file in files {
-            let place = file.display().to_string();
-            let document = fs::read_to_string(&file)
-                .map_err(|error| error.to_string())
-                .and_then(|text| Document::read(&text))
-                .and_then(|document| schemas.define(document, &place));
+        for (place, text) in files {
+            let document = text.and_then(|text| Document::read(&text)).and_then(|document| schemas.define(document, &place));
             match document {
                 Ok((_, defined)) => names.extend(defined),
                 Err(why) => errors.push(SchemaError { place, why }),

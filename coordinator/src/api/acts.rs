@@ -13,7 +13,7 @@ mod remembered;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -32,6 +32,7 @@ use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use super::allowed::{May, Role};
+use super::clients::Clients;
 use super::everyone::Request;
 use super::openapi::Problems;
 use super::problem::{Problem, Refusal};
@@ -42,8 +43,6 @@ pub use remembered::Remembered;
 
 /// An answer is waited for so long: a request has 10 s.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// Clients of the bus that are kept ready.
-const CLIENTS_MAX: usize = 2;
 /// A key is at most so long, and so is what a person says, in bytes.
 const KEY_BYTES_MAX: usize = 200;
 const TEXT_BYTES_MAX: usize = 1_024;
@@ -59,29 +58,22 @@ pub trait Hand: Send + Sync {
 /// A hand that has clients of a bus.
 pub struct BusHand<B> {
     topics: Topics,
-    make: Box<dyn Fn() -> Result<B, BusError> + Send + Sync>,
-    ready: Mutex<Vec<B>>,
+    clients: Clients<B>,
 }
 
 impl<B: Bus + Send> BusHand<B> {
     /// With clients that are made so, as they are needed.
     pub fn new(topics: Topics, make: impl Fn() -> Result<B, BusError> + Send + Sync + 'static) -> Self {
-        BusHand { topics, make: Box::new(make), ready: Mutex::default() }
+        BusHand { topics, clients: Clients::new(make) }
     }
 }
 
 impl<B: Bus + Send> Hand for BusHand<B> {
     fn bring(&self, records: Vec<Addressed>, patience: Duration) -> Result<BTreeMap<usize, Answered>, Unheard> {
-        let ready = || self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = ready().pop();
         let none = |error: BusError| Unheard { why: error.to_string(), may_be_sent: false };
-        let mut client = known.map_or_else(&self.make, Ok).map_err(none)?;
+        let mut client = self.clients.take().map_err(none)?;
         let answers = control::bring(&mut client, &self.topics, records, patience)?;
-        // One that failed is not used again.
-        let mut ready = ready();
-        if ready.len() < CLIENTS_MAX {
-            ready.push(client);
-        }
+        self.clients.give_back(client);
         Ok(answers)
     }
 }
@@ -239,7 +231,7 @@ fn answered(answer: ActAnswer) -> Response {
 
 fn done(sources: &Sources, principal: &Principal, request: &Request, body: &ActBody) -> Result<ActAnswer, Refusal> {
     body.check().map_err(|why| Problem::BadRequest.because(why))?;
-    let by = by_whom(principal, body)?;
+    let by = by_whom(principal, body.by.as_deref())?;
     let Some(hand) = &sources.hand else { return Err(Problem::NotNow.because("this instance has no way to bring acts")) };
     let asked = Sha256::digest(serde_json::to_vec(body).unwrap_or_default()).into();
     let bring = || {
@@ -263,15 +255,15 @@ fn done(sources: &Sources, principal: &Principal, request: &Request, body: &ActB
 }
 
 /// Whoever has a token is who it says. Where nobody is asked for one, people may say who they are.
-fn by_whom(principal: &Principal, body: &ActBody) -> Result<String, Refusal> {
-    match (&body.by, principal.is_known) {
+pub(super) fn by_whom(principal: &Principal, said: Option<&str>) -> Result<String, Refusal> {
+    match (said, principal.is_known) {
         (None, _) => Ok(principal.name.clone()),
-        (Some(by), true) if *by == principal.name => Ok(by.clone()),
+        (Some(by), true) if *by == *principal.name => Ok(by.to_owned()),
         (Some(_), true) => Err(Problem::Forbidden.because(format!("the token says that it is {}: leave `by` out", principal.name))),
         (Some(by), false) if by.trim().is_empty() || by.len() > TEXT_BYTES_MAX => {
             Err(Problem::BadRequest.because("`by` says who acts, in 1 to 1024 bytes"))
         }
-        (Some(by), false) => Ok(by.clone()),
+        (Some(by), false) => Ok(by.to_owned()),
     }
 }
 

@@ -21,6 +21,13 @@ use super::problem::CONTENT_TYPE;
     paths(
         super::acts::act,
         super::alerts::alerts,
+        super::definitions::all,
+        super::definitions::one,
+        super::definitions::picture,
+        super::editing::check,
+        super::editing::deploy,
+        super::editing::draw,
+        super::editing::test,
         super::held_tokens,
         super::live::live,
         super::me,
@@ -33,6 +40,7 @@ use super::problem::CONTENT_TYPE;
         super::sagas::saga,
         super::sagas::sagas,
         super::sagas::why,
+        super::settings::settings,
     ),
     components(schemas(ProblemBody)),
     modifiers(&Bearer)
@@ -69,7 +77,7 @@ struct ProblemBody {
     status: u16,
     /// What is wrong with this request.
     detail: String,
-    /// Of a filter: each mistake with `column`, `message` and `hint`.
+    /// Of a filter: each mistake with `column`, `message` and `hint`; of files `file`, `line` and `length`, too.
     errors: Option<Vec<Value>>,
     /// Of an act: why it was not taken, such as MOVED_ON.
     reason: Option<String>,

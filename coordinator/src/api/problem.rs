@@ -30,6 +30,8 @@ pub enum Problem {
     Rejected,
     /// It has moved on since it was seen.
     MovedOn,
+    /// Files that were sent are not right.
+    DefinitionErrors,
     /// The body is larger than any that is taken.
     TooBig,
     /// More is asked than is answered at once.
@@ -58,7 +60,7 @@ pub struct Said {
 }
 
 /// Every problem. The table of docs/OPERATING.md is this table.
-pub const PROBLEMS: [Said; 14] = [
+pub const PROBLEMS: [Said; 15] = [
     said(Problem::BadRequest, "bad-request", 400, "The request is not understood", "`detail` says what is wrong with it"),
     said(
         Problem::BadFilter,
@@ -97,6 +99,13 @@ pub const PROBLEMS: [Said; 14] = [
         409,
         "The saga has moved on since it was seen",
         "look at it again: `if_turn` was its last turn, and is no more",
+    ),
+    said(
+        Problem::DefinitionErrors,
+        "definition-errors",
+        422,
+        "The files have errors",
+        "`errors` has for each `file`, `line`, `column`, `message` and `hint`; nothing was done",
     ),
     said(Problem::TooBig, "too-big", 413, "The body is too big", "at most 1 MiB is taken"),
     said(

@@ -13,7 +13,8 @@ use super::allowed::May;
 use super::gate::{self, Gate};
 use super::problem::Problem;
 use super::{
-    Sources, acts, held_tokens, live, me, metrics, openapi, overview, participants, partitions, readiness, sagas, scaling,
+    Sources, acts, definitions, editing, held_tokens, live, me, metrics, openapi, overview, participants, partitions, readiness,
+    sagas, scaling, settings,
 };
 
 /// How much answering takes.
@@ -59,6 +60,13 @@ pub(super) fn all() -> Vec<Route> {
         get_of("/readyz",                May::Reach,      Weight::Probe, get(readiness)),
         get_of("/metrics",               May::Measure,    Weight::Light, get(metrics)),
         post_of("/api/v1/acts",          May::Act,        Weight::Act,   post(acts::act)),
+        get_of("/api/v1/definitions",    May::See,        Weight::Store, get(definitions::all)),
+        get_of("/api/v1/definitions/{name}/graph", May::See, Weight::Store, get(definitions::picture)),
+        get_of("/api/v1/definitions/{name}/{version}", May::See, Weight::Store, get(definitions::one)),
+        post_of("/api/v1/definitions:check",  May::See,    Weight::Store, post(editing::check)),
+        post_of("/api/v1/definitions:deploy", May::Deploy, Weight::Act,   post(editing::deploy)),
+        post_of("/api/v1/definitions:graph",  May::See,    Weight::Store, post(editing::draw)),
+        post_of("/api/v1/definitions:test",   May::See,    Weight::Store, post(editing::test)),
         get_of("/api/v1/me",             May::See,        Weight::Light, get(me)),
         get_of("/api/v1/openapi.json",   May::See,        Weight::Light, get(openapi::openapi)),
         get_of("/api/v1/overview",       May::See,        Weight::Store, get(overview)),
@@ -71,6 +79,7 @@ pub(super) fn all() -> Vec<Route> {
         get_of("/api/v1/sagas",          May::See,        Weight::Store, get(sagas::sagas)),
         get_of("/api/v1/saga",           May::See,        Weight::Store, get(sagas::saga)),
         get_of("/api/v1/saga/why",       May::See,        Weight::Store, get(sagas::why)),
+        get_of("/api/v1/settings",       May::See,        Weight::Light, get(settings::settings)),
         get_of("/api/v1/tokens",         May::Administer, Weight::Light, get(held_tokens)),
     ]
 }

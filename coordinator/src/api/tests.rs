@@ -13,6 +13,8 @@ use super::*;
 use crate::runtime::Knowledge;
 
 mod alerts;
+mod definitions;
+mod editing;
 mod elsewhere;
 mod guarded;
 mod items;
@@ -20,6 +22,7 @@ mod live;
 mod parked;
 mod scaling;
 mod search;
+mod settings;
 
 const PARTITIONS: i32 = 4;
 
@@ -42,6 +45,8 @@ pub(super) fn sources(store: Arc<dyn Store>) -> Sources {
         tokens: None,
         hand: None,
         acts: Arc::default(),
+        editing: Arc::default(),
+        settings: Arc::default(),
     }
 }
 
@@ -58,7 +63,12 @@ fn local() -> Port {
 }
 
 fn nothing_known() -> Knowledge {
-    Knowledge { catalog: Catalog::default(), schemas: Schemas::builtin(), deployed: Default::default() }
+    Knowledge {
+        catalog: Catalog::default(),
+        schemas: Schemas::builtin(),
+        deployed: Default::default(),
+        records: Default::default(),
+    }
 }
 
 fn get(server: &Server, path: &str) -> (u16, serde_json::Value) {
@@ -191,6 +201,7 @@ pub(super) fn with_a_trip() -> (Knowledge, ringmaster_schemas::state::Saga) {
     let text = "saga: trip\nstart: { on: TripBooked, from: trips, key: event.id }\nsteps:\n  - { step: room, do: hotel.Reserve, undo: nothing, with: { id: key } }\n";
     let record = DefinitionRecord::of_file("trip.yaml", text, 0, &mut settings).expect("it is right").remove(0);
     let definition = knowledge.catalog.add(&record, 0, &mut settings).expect("it is right");
+    knowledge.records.insert(0, Arc::new(record));
     let mut saga = row("t-1");
     saga.id = names::saga_id("trip", "t-1").into();
     saga.head = Head::new(&HeadFields { version: definition.hash, source: "trips/0/1", ..Default::default() }, &mut Vec::new());

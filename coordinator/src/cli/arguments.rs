@@ -12,7 +12,7 @@ pub(super) use self::deployed::{DefinitionsCommand, TopicsCommand};
 pub(super) use self::quarantine::QuarantineCommand;
 pub(super) use self::saga::SagaCommand;
 pub(super) use super::asking::Asked;
-use super::{act, alerts, graph, manual, many, participant, participants, replay, test, token};
+use super::{act, alerts, deploy, graph, manual, many, participant, participants, replay, test, token};
 
 /// An event-sourced saga coordinator on Kafka: services publish events, Ringmaster runs the sagas that they start, sends commands
 /// to participants, and undoes what was done when a saga cannot finish.
@@ -147,7 +147,8 @@ pub(super) enum Command {
     ///
     /// All files are checked first, and the topics that they need must be there; with a mistake in any of them nothing is deployed.
     /// Coordinators that run take it in within a second. What is deployed stays: a later deploy is how it is changed.
-    #[command(after_help = "Examples:\n  ringmaster deploy sagas\n  ringmaster deploy --dry-run sagas/order-fulfilment.yaml")]
+    /// With --api, and on the embedded bus while one runs, a coordinator does it, by the schemas that it has.
+    #[command(after_help = deploy::EXAMPLES)]
     Deploy {
         /// Definition files, and folders of them.
         #[arg(required = true, value_name = "FILE|FOLDER")]
@@ -158,6 +159,11 @@ pub(super) enum Command {
         /// One JSON object a saga and line.
         #[arg(long)]
         json: bool,
+        /// Who deploys, for those who look at it later; with a token the token says it.
+        #[arg(long, env = "USER", value_name = "NAME")]
+        by: Option<String>,
+        #[command(flatten)]
+        asked: Asked,
     },
     /// What somebody must know at once: rules over metrics, evaluated by the coordinators themselves; and what to do about it.
     ///

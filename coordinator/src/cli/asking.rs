@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::exit::{Exit, Failure};
 use super::text::printable;
 use crate::api::client::{self, Address, Answer, Caller, Means};
-use crate::api::{ActAnswer, ActBody, Missing};
+use crate::api::{ActAnswer, ActBody, DeployBody, FileMistake, Missing};
 use crate::config::Config;
 
 /// Which coordinator is asked.
@@ -47,6 +47,22 @@ pub(super) fn post(config: &Config, api: Option<&Address>, body: ActBody) -> Res
     serde_json::from_value(read(&address, &answer)?).map_err(unknown)
 }
 
+/// Sends definitions; what becomes of them.
+pub(super) fn send_files<T: DeserializeOwned>(
+    config: &Config,
+    api: Option<&Address>,
+    path: &str,
+    body: DeployBody,
+) -> Result<T, Failure> {
+    let address = address(config, api)?;
+    let caller = caller(&address)?;
+    let body = if caller.has_token() { DeployBody { by: None, ..body } } else { body };
+    let text = serde_json::to_string(&body).expect("texts are always JSON");
+    let answer = caller.post(path, &text, &[]).map_err(|why| Failure::new(Exit::Unreachable, why))?;
+    let unknown = |error| Failure::new(Exit::Failed, format_args!("another version of Ringmaster answers: {error}"));
+    serde_json::from_value(read(&address, &answer)?).map_err(unknown)
+}
+
 /// What an answer says, or which failure it is.
 fn read(address: &Address, answer: &Answer) -> Result<Value, Failure> {
     let body: Value = serde_json::from_str(&answer.body)
@@ -64,8 +80,19 @@ fn read(address: &Address, answer: &Answer) -> Result<Value, Failure> {
             let reason = body["reason"].as_str().unwrap_or_default();
             Err(Failure::new(Exit::Rejected, format_args!("{reason}: {}", why())))
         }
+        422 => Err(Failure::new(Exit::Definition, mistakes(&body).unwrap_or_else(why))),
         _ => Err(Failure::new(Exit::Failed, why())),
     }
+}
+
+/// What is wrong with files, a line each.
+fn mistakes(body: &Value) -> Option<String> {
+    let errors: Vec<FileMistake> = serde_json::from_value(body["errors"].clone()).ok()?;
+    let line = |FileMistake { file, line, column, message, hint, .. }: &FileMistake| {
+        let hint = if hint.is_empty() { String::new() } else { format!("; {hint}") };
+        printable(format!("{file}:{line}:{column}: error: {message}{hint}").as_bytes())
+    };
+    Some(errors.iter().map(line).collect::<Vec<_>>().join("\n"))
 }
 
 fn caller(address: &Address) -> Result<Caller, Failure> {

@@ -1,64 +1,106 @@
 //! `deploy`: files become versions that are in force, also in coordinators that run.
 
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
-use ringmaster_bus::{Bus, Description};
-use serde_json::json;
+use ringmaster_bus::Bus;
 
+use super::asking::send_files;
 use super::buses::{self, Access, on_bus};
 use super::definitions::{files_in, require_topics, say};
 use super::exit::{Exit, Failure};
 use super::rivals;
+use crate::api::client::Address;
+use crate::api::{DefinitionChange, DefinitionChanges, DeployBody, FileMistake};
 use crate::config::{BusKind, Config};
-use crate::runtime::{self, Change, Plan};
+use crate::runtime::{self, Change, KnowledgeError, Plan};
+
+/// What `--help` ends with.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  ringmaster deploy sagas
+  ringmaster deploy --dry-run sagas/order-fulfilment.yaml
+  ringmaster deploy sagas --api https://localhost:8080     by a coordinator, in the name of the token";
 
 /// What is done and how it is told.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct How {
+pub(super) struct How<'a> {
     /// Nothing is written.
     pub(super) dry_run: bool,
     /// For programs.
     pub(super) json: bool,
+    /// Who deploys.
+    pub(super) by: Option<&'a str>,
+    /// Which coordinator does it; none: it is done at the brokers.
+    pub(super) api: Option<&'a Address>,
 }
 
 /// `ringmaster deploy FILE|FOLDER...`
-pub(super) fn deploy(config: &Config, paths: &[PathBuf], how: How, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn deploy(config: &Config, paths: &[PathBuf], how: How<'_>, out: &mut dyn Write) -> Result<(), Failure> {
     let files = files_in(paths)?;
+    if how.api.is_some() {
+        return deploy_by_api(config, &files, how, out);
+    }
     let access = if how.dry_run { Access::Read } else { Access::Write };
-    let mut any = buses::open(config, access).map_err(|failure| taken(failure, config))?;
+    let mut any = match buses::open(config, access) {
+        // Whoever has the bus to itself does it, if it is asked there.
+        Err(failure) if failure.exit == Exit::Taken => {
+            return deploy_by_api(config, &files, how, out).map_err(|other| match other.exit {
+                Exit::Unreachable | Exit::Usage => taken(failure, config),
+                _ => other,
+            });
+        }
+        opened => opened?,
+    };
     on_bus!(&mut any, bus => deploy_on(bus, config, &files, how, out))
 }
 
-fn deploy_on(bus: &mut impl Bus, config: &Config, files: &[PathBuf], how: How, out: &mut dyn Write) -> Result<(), Failure> {
+/// A coordinator is asked to do it.
+fn deploy_by_api(config: &Config, files: &[PathBuf], how: How<'_>, out: &mut dyn Write) -> Result<(), Failure> {
+    let read = |path: &PathBuf| Ok((path.display().to_string(), runtime::read_text(path)?));
+    let files = files.iter().map(read).collect::<Result<_, KnowledgeError>>()?;
+    let body = DeployBody { files, dry_run: how.dry_run, by: how.by.map(str::to_owned) };
+    let DefinitionChanges { changes, warnings, notes } = send_files(config, how.api, "/api/v1/definitions:deploy", body)?;
+    if !how.json {
+        for FileMistake { file, line, column, message, hint, .. } in &warnings {
+            say(out, format_args!("{file}:{line}:{column}: warning: {message}; {hint}"))?;
+        }
+        notes.iter().try_for_each(|note| say(out, format_args!("{note}")))?;
+    }
+    tell(&changes, how, out)?;
+    match (how.json || changes.iter().all(|change| change.change == "unchanged"), how.dry_run) {
+        (true, _) => Ok(()),
+        (_, true) => say(out, format_args!("{DRY}")),
+        (_, false) => say(out, format_args!("{}", reach(BusKind::Kafka))),
+    }
+}
+
+/// The end of a dry run.
+const DRY: &str = "nothing was deployed: this was a dry run";
+
+fn deploy_on(bus: &mut impl Bus, config: &Config, files: &[PathBuf], how: How<'_>, out: &mut dyn Write) -> Result<(), Failure> {
     let deploying = config.deploying();
     require_topics(bus, config)?;
-    let plan = if how.dry_run {
-        let plan = Plan::make(bus, &deploying, files, runtime::wall())?;
+    let mut plan = Plan::make(bus, &deploying, files, runtime::wall())?.by(how.by);
+    if how.dry_run {
         plan.check_topics(bus, &deploying)?;
-        plan
     } else {
-        let plan = Plan::make(bus, &deploying, files, runtime::wall())?;
         rivals::refuse(config, &plan, |_| false)?;
-        runtime::deploy(bus, &deploying, files, false, runtime::wall())?
-    };
-    let later = at_next_start(bus, config, &plan)?;
-    if how.json {
-        let waits = |change: &Change| later.iter().any(|(_, waiting)| waiting.contains(&change.record.name));
-        return plan.changes.iter().try_for_each(|change| say(out, format_args!("{}", json_of(change, waits(change), how))));
+        plan.carry_out(bus, &deploying, false)?;
     }
-    for line in plan.told() {
-        say(out, format_args!("{line}"))?;
+    // On the embedded bus nothing is in force before the next start: nobody runs.
+    let later = if config.bus == BusKind::Embedded { Vec::new() } else { runtime::at_next_start(bus, &config.setup(), &plan)? };
+    let waits = |change: &Change| later.iter().any(|(_, waiting)| waiting.contains(&change.record.name));
+    let changes: Vec<_> = plan.changes.iter().map(|change| DefinitionChange::of(change, waits(change), how.dry_run)).collect();
+    if !how.json {
+        plan.told().iter().try_for_each(|line| say(out, format_args!("{line}")))?;
     }
-    for change in &plan.changes {
-        let (name, hash) = (&change.record.name, &change.record.hash[..12]);
-        say(out, format_args!("{name} ({hash}): {}", text_of(change)))?;
-    }
+    tell(&changes, how, out)?;
     let count = plan.changes.iter().filter(|change| !change.is_none()).count();
     match (count, how.dry_run) {
         (0, _) => Ok(()),
-        (_, true) => say(out, format_args!("nothing was deployed: this was a dry run")),
+        _ if how.json => Ok(()),
+        (_, true) => say(out, format_args!("{DRY}")),
         (_, false) => {
             say(out, format_args!("{}", reach(config.bus)))?;
             later.iter().try_for_each(|(topic, waiting)| {
@@ -75,19 +117,6 @@ fn deploy_on(bus: &mut impl Bus, config: &Config, files: &[PathBuf], how: How, o
     }
 }
 
-/// What a coordinator that runs takes in at its next start, with the topic that it reads directly until then. On the embedded bus that is so
-/// with everything.
-fn at_next_start(bus: &mut impl Bus, config: &Config, plan: &Plan) -> Result<Vec<(String, Vec<String>)>, Failure> {
-    if config.bus == BusKind::Embedded || plan.first_to_match.is_empty() {
-        return Ok(Vec::new());
-    }
-    let topics: Vec<&str> = plan.first_to_match.iter().map(|(_, topic)| topic.as_str()).collect();
-    let (found, setup) = (bus.describe(&topics)?, config.setup());
-    let is_direct = |found: &Option<Description>| found.as_ref().is_some_and(|topic| !setup.is_routed(topic, &BTreeSet::new()));
-    let direct = plan.first_to_match.iter().zip(found).filter(|(_, found)| is_direct(found));
-    Ok(direct.map(|((saga, topic), _)| (topic.clone(), plan.waiting_with(saga))).collect())
-}
-
 /// When it is in force.
 fn reach(bus: BusKind) -> &'static str {
     match bus {
@@ -96,8 +125,19 @@ fn reach(bus: BusKind) -> &'static str {
     }
 }
 
-fn text_of(change: &Change) -> String {
-    match (change.before, change.after) {
+/// What becomes of each.
+fn tell(changes: &[DefinitionChange], how: How<'_>, out: &mut dyn Write) -> Result<(), Failure> {
+    changes.iter().try_for_each(|change| match how.json {
+        true => say(out, format_args!("{}", serde_json::to_string(change).expect("it is JSON"))),
+        false => {
+            let hash = change.hash.get(..12).unwrap_or(&change.hash);
+            say(out, format_args!("{} ({hash}): {}", change.saga, text_of(change)))
+        }
+    })
+}
+
+fn text_of(change: &DefinitionChange) -> String {
+    match (change.version_before, change.version) {
         (None, after) => format!("new (version {after})"),
         (Some(before), after) if before == after => format!("unchanged (version {after})"),
         (Some(before), after) if before > after => {
@@ -105,25 +145,6 @@ fn text_of(change: &Change) -> String {
         }
         (Some(before), after) => format!("changed (version {before} -> {after})"),
     }
-}
-
-fn json_of(change: &Change, at_next_start: bool, how: How) -> serde_json::Value {
-    let what = match change.before {
-        None => "new",
-        Some(before) if before == change.after => "unchanged",
-        Some(_) => "changed",
-    };
-    json!({
-        "saga": change.record.name,
-        "change": what,
-        "version_before": change.before,
-        "version": change.after,
-        "hash": change.record.hash,
-        "file": change.record.file,
-        "line": change.record.line,
-        "at_next_start": at_next_start,
-        "dry_run": how.dry_run,
-    })
 }
 
 /// A second process cannot write to the embedded bus: only the coordinator itself can deploy there while it runs.
@@ -135,8 +156,9 @@ fn taken(failure: Failure, config: &Config) -> Failure {
     Failure::new(
         Exit::Taken,
         format_args!(
-            "{said}\nOnly one process can write to the embedded bus, so a coordinator that runs must deploy by itself: start it with \
-             `definitions_watched = true`, and it takes what changes in the folder {folder}. Or stop it, deploy, and start it again"
+            "{said}\nOnly one process can write to the embedded bus, so a coordinator that runs must deploy by itself, and its API (api.listen) does \
+             not answer. Start it with `definitions_watched = true`, and it takes what changes in the folder {folder}; or stop it, deploy, \
+             and start it again"
         ),
     )
 }

@@ -159,7 +159,16 @@ mod tests {
 
     fn record(name: &str, text: &str) -> DefinitionRecord {
         let (name, text) = (name.to_owned(), format!("saga: {name}\n{text}"));
-        DefinitionRecord { name, hash: String::new(), file: String::new(), line: 1, text, schemas: BTreeMap::new(), deployed_at: 0 }
+        DefinitionRecord {
+            name,
+            hash: String::new(),
+            file: String::new(),
+            line: 1,
+            text,
+            schemas: BTreeMap::new(),
+            deployed_at: 0,
+            deployed_by: None,
+        }
     }
 
     fn on(name: &str, start: &str) -> DefinitionRecord {

@@ -24,7 +24,7 @@ use super::topics::apply_on;
 use super::{beside, others, rivals};
 use crate::alerts::Alerts;
 use crate::api;
-use crate::config::{BusKind, Config};
+use crate::config::{BusKind, Config, Setting};
 use crate::runtime::{
     self, Follower, Following, Holding, Instance, Knowledge, Newest, Parts, Plan, Setup, SetupSettings, SnapshotSettings, Standby,
     Status, View,
@@ -41,8 +41,8 @@ const FOLLOWER_FETCH_WAIT_MS: u32 = 300;
 const VIEW_BYTES: usize = 8 << 20;
 
 /// `ringmaster run`
-pub(super) fn run(config: &Config) -> Result<(), Failure> {
-    let stop = stop_signal()?;
+pub(super) fn run(config: &Config, settings: Vec<Setting>) -> Result<(), Failure> {
+    let (stop, settings) = (stop_signal()?, settings.into());
     match config.bus {
         BusKind::Kafka => {
             let client = |config: &Config| KafkaBus::new(config.kafka_settings());
@@ -50,7 +50,7 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
             require_topics(&mut first, config)?;
             let member =
                 |address| Ok(Box::new(Member::join(config.kafka_settings(), config.joining(address))?) as Box<dyn Membership>);
-            run_on(config, first, client, member, &stop)
+            run_on((config, settings), first, client, member, &stop)
         }
         BusKind::Embedded => {
             let log = Log::open(&config.embedded.dir, config.log_settings())?;
@@ -60,7 +60,7 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
                 tracing::info!(topic = name, "made a topic");
             }
             let member = |_| Ok(Box::new(Alone::new(config.partitions)) as Box<dyn Membership>);
-            run_on(config, first, move |_| Ok(log.client()), member, &stop)
+            run_on((config, settings), first, move |_| Ok(log.client()), member, &stop)
         }
     }
 }
@@ -97,7 +97,7 @@ fn reporting(metrics: Arc<Metrics>) -> runtime::Report {
 }
 
 fn run_on<B: Bus + Send + 'static>(
-    config: &Config,
+    (config, shown): (&Config, Arc<[Setting]>),
     mut first: B,
     client: impl Fn(&Config) -> Result<B, BusError> + Clone + Send + Sync + 'static,
     member: impl Fn(String) -> Result<Box<dyn Membership>, Failure>,
@@ -145,10 +145,25 @@ fn run_on<B: Bus + Send + 'static>(
     let newest = Arc::new(Newest::new(knowledge.clone()));
     let scaling = attend(&mut instance, config.scaling(setup.worker().outputs, ask_members(config)), &status, &newest);
     instance.follow(Follower::new(client(&patient(config))?, following, knowledge, setup), newest.clone());
-    let (shown, partitions, alerts) = (status.clone(), config.partitions, Arc::new(Alerts::new(&config.instance)));
+    let (partitions, alerts) = (config.partitions, Arc::new(Alerts::new(&config.instance)));
     let (hand, acts) = (Some(hand(config, client.clone())), Arc::default());
     let (knowledge, tokens) = (newest, None);
-    let sources = api::Sources { metrics, status: shown, store, knowledge, partitions, peers, scaling, alerts, tokens, hand, acts };
+    let editing = Arc::new(editing(config, client.clone()));
+    let sources = api::Sources {
+        metrics,
+        status: status.clone(),
+        store,
+        knowledge,
+        partitions,
+        peers,
+        scaling,
+        alerts,
+        tokens,
+        hand,
+        acts,
+        editing,
+        settings: shown,
+    };
     let beside = match beside::start(listener.zip(port), sources, telling) {
         Ok(beside) => beside,
         Err(failure) => {
@@ -182,6 +197,19 @@ fn hand<B: Bus + Send + 'static>(
 ) -> Arc<dyn api::Hand> {
     let (topics, config) = (Topics::new(&config.prefix), config.clone());
     Arc::new(api::BusHand::new(topics, move || client(&config)))
+}
+
+/// What is done with definitions that come over HTTP.
+fn editing<B: Bus + Send + 'static>(
+    config: &Config,
+    client: impl Fn(&Config) -> Result<B, BusError> + Send + Sync + 'static,
+) -> api::Editing {
+    let routed = config.topics.keys().filter(|topic| config.is_routed(topic)).cloned().collect();
+    let (deploying, makes_topics) = (config.deploying(), config.bus == BusKind::Embedded);
+    let (own, asks) = (config.clone(), config.clone());
+    let refuse = move |plan: &Plan| rivals::refuse(&asks, plan, |_| false).map_err(|failure| failure.message);
+    let broker = api::BusBroker::new((config.setup(), deploying.clone(), makes_topics), refuse, move || client(&own));
+    api::Editing { deploying, routed, may_deploy: config.api.deploy, broker: Some(Arc::new(broker)) }
 }
 
 /// How it takes snapshots.

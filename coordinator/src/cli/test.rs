@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 
 use comfy_table::Table;
 use ringmaster_core::definition::{Catalog, CompileError};
-use serde_json::json;
 
 use super::definitions::{add_files, configured_files, load_schemas, say};
 use super::exit::{Exit, Failure};
 use super::text;
 use crate::config::Config;
 use crate::runtime::{self, KnowledgeError, SchemasOfSagas};
-use crate::scenarios::{self, Coverage, Known, Scenario, Tally, Verdict};
+use crate::scenarios::{self, Coverage, Known, Scenario, Tally, TestReport, Verdict};
 
 /// What `--help` ends with.
 pub(super) const EXAMPLES: &str = "\
@@ -74,7 +73,10 @@ pub(super) fn test(config: &Config, options: &Options<'_>, out: &mut dyn Write) 
         written.map_err(|error| Failure::new(Exit::Failed, format_args!("{}: {error}", path.display())))?;
     }
     match options.json {
-        true => say(out, format_args!("{}", json_of(&played, &tallies)))?,
+        true => {
+            let report = serde_json::to_string(&TestReport::of(&played, &tallies)).expect("it is JSON");
+            say(out, format_args!("{report}"))?;
+        }
         false => tell(&played, &tallies, options, out)?,
     }
     end(&played, &tallies, options.coverage_min)
@@ -175,31 +177,6 @@ fn table(tallies: &[Tally]) -> Table {
     table
 }
 
-fn json_of(played: &[(Scenario, Verdict)], tallies: &[Tally]) -> serde_json::Value {
-    let scenarios: Vec<_> = played
-        .iter()
-        .map(|(scenario, verdict)| {
-            let misses = verdict.misses.iter().map(|miss| json!({ "line": miss.line, "message": miss.message }));
-            json!({
-                "scenario": scenario.name,
-                "saga": *scenario.definition.name,
-                "file": scenario.file,
-                "line": scenario.line,
-                "passed": verdict.passed(),
-                "misses": misses.collect::<Vec<_>>(),
-                "diff": verdict.diff,
-                "story": verdict.story,
-            })
-        })
-        .collect();
-    let coverage = tallies.iter().map(|tally| {
-        let kinds = tally.kinds.iter().map(|(kind, passed, all)| ((*kind).to_owned(), json!({ "passed": passed, "all": all })));
-        let missed: Vec<&str> = tally.missed.iter().map(|missed| missed.what.as_str()).collect();
-        json!({ "saga": *tally.saga, "kinds": kinds.collect::<serde_json::Map<_, _>>(), "missed": missed })
-    });
-    json!({ "scenarios": scenarios, "coverage": coverage.collect::<Vec<_>>() })
-}
-
 /// What fails the command.
 fn end(played: &[(Scenario, Verdict)], tallies: &[Tally], coverage_min: Option<u8>) -> Result<(), Failure> {
     let failed = played.iter().filter(|(_, verdict)| !verdict.passed()).count();
@@ -224,6 +201,7 @@ fn end(played: &[(Scenario, Verdict)], tallies: &[Tally], coverage_min: Option<u
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
+    use serde_json::json;
 
     use super::*;
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write;
+use std::sync::Arc;
 
 use ringmaster_core::definition::{Catalog, DefinitionRecord};
-use ringmaster_schemas::Millis;
 use serde_json::{Value, json};
 use similar::TextDiff;
 
@@ -14,22 +14,10 @@ use super::definitions::{add_files, configured_files, require_topics, say};
 use super::exit::{Exit, Failure};
 use super::text::{self, time};
 use crate::config::{BusKind, Config};
-use crate::runtime;
+use crate::runtime::{self, Deployed, versions_of};
 
 /// Lines around a difference.
 const AROUND: usize = 3;
-
-/// A version that is deployed.
-struct Deployed {
-    /// From 1: the first of its content in the log.
-    number: usize,
-    /// Since when new sagas get it; none if they get another one.
-    in_force: Option<Millis>,
-    /// It is in force again, in place of this later one.
-    rolled_back: Option<usize>,
-    /// As it was deployed first.
-    record: DefinitionRecord,
-}
 
 /// `ringmaster definitions list`
 pub(super) fn list(config: &Config, all: bool, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
@@ -58,7 +46,9 @@ pub(super) fn list(config: &Config, all: bool, as_json: bool, out: &mut dyn Writ
             match (in_force, rolled_back) {
                 (None, _) => "-".to_owned(),
                 (Some(_), None) => "yes".to_owned(),
-                (Some(since), Some(other)) => format!("again, since {}: version {other} was rolled back", time(*since)),
+                (Some(by), Some(other)) => {
+                    format!("again, since {}: version {other} was rolled back", time(by.deployed_at))
+                }
             },
         ]);
     }
@@ -124,28 +114,7 @@ fn deployed(config: &Config) -> Result<Vec<Deployed>, Failure> {
         require_topics(bus, config)?;
         runtime::deployed_records(bus, &config.prefix)?
     });
-    Ok(versions_of(records))
-}
-
-/// Versions by name and number, of records in the order of the log. One whose text comes again is in force again: a rollback.
-fn versions_of(records: Vec<DefinitionRecord>) -> Vec<Deployed> {
-    let mut versions: Vec<Deployed> = Vec::new();
-    for record in records {
-        let (name, since) = (record.name.clone(), record.deployed_at);
-        let of_name = || versions.iter().filter(|version| version.record.name == name);
-        let (known, next) = (of_name().find(|version| version.record.hash == record.hash), of_name().count() + 1);
-        let number = known.map_or(next, |version| version.number);
-        let before = of_name().find(|version| version.in_force.is_some()).map(|version| version.number);
-        if number == next {
-            versions.push(Deployed { number, in_force: None, rolled_back: None, record });
-        }
-        for version in versions.iter_mut().filter(|version| version.record.name == name && before != Some(number)) {
-            let is_it = version.number == number;
-            (version.in_force, version.rolled_back) = (is_it.then_some(since), before.filter(|before| is_it && *before > number));
-        }
-    }
-    versions.sort_by(|a, b| (&a.record.name, a.number).cmp(&(&b.record.name, b.number)));
-    versions
+    Ok(versions_of(records.into_iter().map(Arc::new)))
 }
 
 /// A version by its number; without one the newest.
@@ -202,10 +171,11 @@ fn json_of(version: &Deployed) -> Value {
         "saga": record.name,
         "version": number,
         "newest": in_force.is_some(),
-        "in_force_since": in_force.map(time),
+        "in_force_since": in_force.as_ref().map(|by| time(by.deployed_at)),
         "rolled_back": rolled_back,
         "hash": record.hash,
         "deployed_at": time(record.deployed_at),
+        "deployed_by": record.deployed_by,
         "file": record.file,
         "line": record.line,
     })

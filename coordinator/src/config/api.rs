@@ -17,6 +17,8 @@ pub struct Api {
     pub tokens: Option<PathBuf>,
     /// Listens without TLS, or without tokens, where others can reach it.
     pub insecure: bool,
+    /// Definitions may be deployed there.
+    pub deploy: bool,
 }
 
 /// Files in PEM.
@@ -34,11 +36,12 @@ pub(super) fn read(layers: &mut Layers) -> Api {
     let key = layers.read(&["api", "tls", "key"], None, path);
     let tokens = layers.read(&["api", "tokens"], None, path);
     let insecure = layers.read(&["api", "insecure"], false, values::truth);
+    let deploy = layers.read(&["api", "deploy"], true, values::truth);
     if certificate.is_some() != key.is_some() {
         layers.problem("api.tls.certificate and api.tls.key: one is of no use without the other".to_owned());
     }
     let tls = certificate.zip(key).map(|(certificate, key)| TlsFiles { certificate, key });
-    let api = Api { listen, tls, tokens, insecure };
+    let api = Api { listen, tls, tokens, insecure, deploy };
     if let Some(why) = api.is_open_to_others() {
         layers.problem(why);
     }

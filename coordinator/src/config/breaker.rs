@@ -61,7 +61,7 @@ mod tests {
     fn config(file: &str, environment: &[(&str, &str)], flags: &[&str]) -> Result<Config, String> {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let layers = Layers::default().file(Path::new("r.toml"), file).environment(environment).flags(flags.iter().copied());
-        Config::read(layers).map_err(|error| error.to_string())
+        Config::read(layers).map(|(config, _)| config).map_err(|error| error.to_string())
     }
 
     fn is_on(file: &str, environment: &[(&str, &str)], flags: &[&str]) -> bool {

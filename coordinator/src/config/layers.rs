@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
+use super::shown::{Setting, masked};
+
 /// What the environment's names begin with.
 const ENVIRONMENT_PREFIX: &str = "RINGMASTER_";
 /// Names that are no settings: those of other programs of the project (the services, the build and its caches, tests), and how a command
@@ -52,17 +54,6 @@ struct Entry {
     origin: Origin,
 }
 
-/// What a setting's name has in it whose value is nobody's to read: a webhook of `alerts` may say who we are.
-const SECRET: [&str; 5] = ["password", "secret", "token", "key", "alert"];
-
-/// A flag for people: without its value, if that may be a secret. Misspelt ones are shown too, so their names decide.
-fn masked(flag: &str) -> String {
-    match flag.split_once('=') {
-        Some((key, _)) if SECRET.iter().any(|word| key.to_ascii_lowercase().contains(word)) => format!("{key}=***"),
-        _ => flag.to_owned(),
-    }
-}
-
 type Key = Vec<String>;
 
 /// All settings that were given, and which of them were asked for.
@@ -73,6 +64,8 @@ pub(super) struct Layers {
     flags: BTreeMap<Key, Entry>,
     /// Keys that exist, as they were asked for: what is left over is unknown.
     known: Vec<Key>,
+    /// What each says.
+    said: Vec<Setting>,
     problems: Vec<String>,
 }
 
@@ -131,6 +124,8 @@ impl Layers {
             .map(|text| Entry { text, origin: Origin::Environment(environment_name(&key)) });
         let (from_file, from_flag) = (self.file.remove(&key), self.flags.remove(&key));
         let found = from_flag.or(from_environment).or(from_file);
+        let said = found.as_ref().map_or_else(|| "default".to_owned(), |entry| entry.origin.to_string());
+        self.said.push(Setting::new(key.join("."), found.as_ref().map(|entry| entry.text.as_str()), said));
         let value = match found {
             None => default,
             Some(Entry { text, origin }) => parse(&text).unwrap_or_else(|why| {
@@ -186,7 +181,26 @@ impl Layers {
             }
             checked.is_ok()
         });
+        let said =
+            |(key, entry): (&String, &Entry)| Setting::new(format!("{table}.{key}"), Some(&entry.text), entry.origin.to_string());
+        self.said.extend(found.iter().map(said));
         found.into_iter().map(|(key, entry)| (key, entry.text)).collect()
+    }
+
+    /// Every setting that was asked for, and what it says.
+    pub(super) fn take_said(&mut self) -> Vec<Setting> {
+        std::mem::take(&mut self.said)
+    }
+
+    /// All that files say, by name.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (String, &str)> {
+        self.file.iter().map(|(key, entry)| (key.join("."), entry.text.as_str()))
+    }
+
+    /// What a file says of a setting.
+    pub(super) fn text_of(&self, name: &str) -> Option<&str> {
+        let is_it = |(key, _): &(&Key, &Entry)| key.join(".") == name;
+        self.file.iter().find(is_it).map(|(_, entry)| entry.text.as_str())
     }
 
     /// A problem that no single value has.

@@ -133,7 +133,7 @@ fn without_reactions(part: &Part) -> Picture {
 /// What is done when a step was refused or failed, and what follows on that.
 fn reaction(answer: &Answer) -> Picture {
     let head = one(Label::head(format!("on {}", answer.to)), false);
-    let next = Label { kind: Kind::End, lines: vec![format!("next: {}", answer.next)] };
+    let next = Label { kind: Kind::End, step: None, lines: vec![format!("next: {}", answer.next)] };
     column([head].into_iter().chain(answer.steps.iter().map(step)).chain([one(next, true)]))
 }
 

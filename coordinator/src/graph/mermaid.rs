@@ -90,7 +90,7 @@ impl Chart {
         for answer in with_steps(part) {
             let label = format!("on {}", answer.to);
             let behind = self.sequence(&answer.steps, vec![Exit { node: first, label: Some(label) }]);
-            let next = self.node(&Label { kind: Kind::End, lines: vec![format!("next: {}", answer.next)] });
+            let next = self.node(&Label { kind: Kind::End, step: None, lines: vec![format!("next: {}", answer.next)] });
             self.join(behind, next);
             if answer.goes_on {
                 open.push(Exit { node: next, label: None });

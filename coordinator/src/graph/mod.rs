@@ -4,9 +4,12 @@
 
 mod layout;
 pub mod mermaid;
+mod shown;
 pub mod svg;
 
 use ringmaster_core::definition::compile::outline::{Answer, Does, Emission, Outline, Part};
+
+pub use shown::{Graph, GraphBox, GraphLine};
 
 /// What a box is, for its look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +32,8 @@ enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Label {
     kind: Kind,
+    /// The step that it is, if it is one.
+    step: Option<String>,
     lines: Vec<String>,
 }
 
@@ -43,14 +48,14 @@ impl Label {
             lines.extend(condition(start.condition.as_deref()));
         }
         lines.extend(outline.cancel.as_ref().map(|event| format!("cancel: {event}")));
-        Label { kind: Kind::End, lines }
+        Label { kind: Kind::End, step: None, lines }
     }
 
     /// How a saga ends, and what is told then.
     fn end(name: &str, told: &[Emission]) -> Label {
         let mut lines = vec![name.to_owned()];
         lines.extend(told.iter().flat_map(emits));
-        Label { kind: Kind::End, lines }
+        Label { kind: Kind::End, step: None, lines }
     }
 
     fn ends(outline: &Outline) -> [Label; 2] {
@@ -110,17 +115,17 @@ impl Label {
         // What has steps of its own stands beside it.
         let plain = part.reactions.iter().filter(|answer| answer.steps.is_empty());
         lines.extend(plain.map(|answer| format!("on {}: {}", answer.to, answer.next)));
-        Label { kind, lines }
+        Label { kind, step: Some(part.name.clone()), lines }
     }
 
     /// What begins one of several lists: a branch, or a reaction.
     fn head(line: String) -> Label {
-        Label { kind: Kind::Arm, lines: vec![line] }
+        Label { kind: Kind::Arm, step: None, lines: vec![line] }
     }
 
     fn arm(condition: Option<&str>) -> Label {
         let line = condition.map_or_else(|| "else".to_owned(), |condition| format!("if {condition}"));
-        Label { kind: Kind::Arm, lines: vec![line] }
+        Label { kind: Kind::Arm, step: None, lines: vec![line] }
     }
 }
 

@@ -48,20 +48,9 @@ pub fn draw(outline: &Outline) -> String {
     ));
     picture.frames.iter().for_each(|frame| svg.shape(frame, "frame", true));
     picture.lines.iter().for_each(|line| svg.path(line));
-    picture.boxes.iter().for_each(|shape| svg.shape(shape, class(shape.label.kind), false));
+    picture.boxes.iter().for_each(|shape| svg.shape(shape, shape.label.kind.as_str(), false));
     svg.line(format_args!("</svg>"));
     svg.0
-}
-
-fn class(kind: Kind) -> &'static str {
-    match kind {
-        Kind::End => "end",
-        Kind::Step => "step",
-        Kind::Pivot => "pivot",
-        Kind::Refusal => "refusal",
-        Kind::Choice => "choice",
-        Kind::Arm => "arm",
-    }
 }
 
 struct Svg(String);

@@ -189,3 +189,29 @@ fn texts_are_texts() {
 }
 
 const SVG: &str = "http://www.w3.org/2000/svg";
+
+/// By the names of its boxes what waits at a step is found: they are those of the compiled definition.
+#[test]
+fn boxes_are_named_as_the_steps_that_sagas_wait_at() {
+    use ringmaster_core::definition::compile::outline::outline;
+    use ringmaster_core::definition::{DefinitionRecord, Settings};
+    use ringmaster_schemas::registry::Schemas;
+
+    let sagas = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../sagas");
+    let mut schemas = Schemas::load_folder(&sagas.join("schemas")).expect("they are right");
+    let (mut settings, mut count) = (Settings::new(&mut schemas), 0);
+    let text = std::fs::read_to_string(sagas.join("order-fulfilment.yaml")).expect("the order saga");
+    for record in DefinitionRecord::of_file("order.yaml", &text, 0, &mut settings).expect("it is right") {
+        let definition = record.compile(&mut settings).expect("it is right");
+        let outlines = outline(&record.file, &record.text).expect("it is right");
+        let graph = super::Graph::of(&outlines[0]);
+        let drawn: std::collections::BTreeSet<&str> =
+            graph.boxes.iter().chain(&graph.frames).filter_map(|shape| shape.step.as_deref()).collect();
+        let nodes = definition.nodes.iter().skip(1).map(|node| &*node.name);
+        let nodes: std::collections::BTreeSet<&str> = nodes.collect();
+        assert!(drawn.is_subset(&nodes), "{drawn:?} {nodes:?}");
+        assert!(definition.steps().all(|step| drawn.contains(&*step.node.name)), "{drawn:?} {nodes:?}");
+        count += drawn.len();
+    }
+    assert!(count >= 3, "there are steps");
+}

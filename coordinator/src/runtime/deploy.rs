@@ -8,23 +8,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ringmaster_bus::Bus;
+use ringmaster_bus::{Bus, BusError, Description};
 use ringmaster_core::definition::{Catalog, CompileError, DefinitionRecord};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::names::Topics;
+use ringmaster_schemas::registry::Schemas;
 
 use super::knowledge::{
-    CompileOptions, Knowledge, KnowledgeError, KnownSchemas, append_schemas, catalog_of, compile_all, compile_files, complete,
-    read_definitions, read_schemas, schemas_of,
+    CompileOptions, Knowledge, KnowledgeError, KnownSchemas, SchemasOfSagas, append_schemas, catalog_of, compile_all,
+    compile_files, complete, read_definitions, read_schemas, schemas_of,
 };
-use super::setup::{SetupError, faults_of};
+use super::sent::Sent;
+use super::setup::{SetupError, SetupSettings, faults_of};
 use crate::{blocking, topics};
 
 /// Names that one line tells of.
 const NAMED_MAX: usize = 8;
 
 /// Where and how definitions are deployed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Deploying {
     /// Prefix of internal topics.
     pub prefix: String,
@@ -75,6 +77,9 @@ impl Change {
     }
 }
 
+/// Records of definitions, and what is odd in them.
+pub(super) type Compiled = (Vec<DefinitionRecord>, Vec<CompileError>);
+
 /// Why nothing was deployed.
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
@@ -102,16 +107,54 @@ impl DeployError {
 impl Plan {
     /// Compiles files against what is deployed. All errors of all files are returned.
     pub fn make(bus: &mut impl Bus, deploying: &Deploying, files: &[PathBuf], now: Millis) -> Result<Plan, KnowledgeError> {
+        Plan::made(bus, deploying, |schemas, deployed| compile_files(schemas, files, &deploying.options, deployed, now))
+    }
+
+    /// The same of files that somebody sends.
+    pub fn of_sent(bus: &mut impl Bus, deploying: &Deploying, files: &Sent, now: Millis) -> Result<Plan, KnowledgeError> {
+        Plan::made(bus, deploying, |schemas, deployed| files.compile(schemas, &deploying.options, deployed, now))
+    }
+
+    /// Says by whom it is deployed.
+    pub fn by(mut self, name: Option<&str>) -> Plan {
+        self.changes.iter_mut().for_each(|change| change.record.deployed_by = name.map(str::to_owned));
+        self
+    }
+
+    /// What a deploy of them would come to, by what is known here: no bus is asked.
+    pub fn of_known(knowledge: &Knowledge, deploying: &Deploying, files: &Sent, now: Millis) -> Result<Plan, KnowledgeError> {
+        let mut schemas = knowledge.known_schemas(&deploying.schemas)?;
+        let compiled = files.compile(&mut schemas, &deploying.options, &knowledge.deployed, now)?;
+        let records = knowledge.records.iter().map(|(offset, record)| (*offset, (**record).clone())).collect();
+        Plan::of(deploying, (knowledge.catalog.clone(), schemas, records), compiled)
+    }
+
+    fn made(
+        bus: &mut impl Bus,
+        deploying: &Deploying,
+        compile: impl FnOnce(&mut Schemas, &SchemasOfSagas) -> Result<Compiled, KnowledgeError>,
+    ) -> Result<Plan, KnowledgeError> {
         let Deploying { prefix, schemas: folder, options, .. } = deploying;
         let topics = Topics::new(prefix);
         let (mut schemas, known) = read_schemas(bus, &topics, folder)?;
-        let mut records = read_definitions(bus, &topics)?;
-        let (mut found, warnings) = compile_files(&mut schemas, files, options, &schemas_of(&records), now)?;
+        let records = read_definitions(bus, &topics)?;
+        let compiled = compile(&mut schemas, &schemas_of(&records))?;
+        let before = catalog_of(&records, &mut schemas, &topics, options)?;
+        Ok(Plan { known, ..Plan::of(deploying, (before, schemas, records), compiled)? })
+    }
+
+    /// By what is deployed, and the schemas and records of that.
+    fn of(
+        deploying: &Deploying,
+        (before, mut schemas, mut records): (Catalog, Schemas, Vec<(i64, DefinitionRecord)>),
+        (mut found, warnings): Compiled,
+    ) -> Result<Plan, KnowledgeError> {
+        let Deploying { prefix, options, .. } = deploying;
+        let topics = Topics::new(prefix);
         // Two contents under one name are an error; one content that stands in two files is one definition.
         let mut named = BTreeSet::new();
         found.retain(|record| named.insert(record.name.clone()));
         let found = in_order(found);
-        let before = catalog_of(&records, &mut schemas, &topics, options)?;
         let mut catalog = before.clone();
         let mut retyped = Vec::new();
         for record in found.iter().filter(|record| !before.is_newest(record)) {
@@ -124,7 +167,7 @@ impl Plan {
         if !retyped.is_empty() {
             return Err(KnowledgeError::Definitions(retyped));
         }
-        let knowledge = complete(catalog, schemas, schemas_of(&records))?;
+        let knowledge = complete(catalog, schemas, records)?;
         let number = |catalog: &Catalog, name: &str| catalog.newest(name).and_then(|newest| catalog.number_of(&newest.hash));
         let change = |record: DefinitionRecord| Change {
             before: number(&before, &record.name),
@@ -137,11 +180,17 @@ impl Plan {
         let first_to_match = first_to_match(&before, &knowledge.catalog, &changes);
         let mut types_lost = before.types_lost_in(&knowledge.catalog);
         types_lost.retain(|(topic, _)| !deploying.typed.contains(&**topic));
+        let known = KnownSchemas::new();
         Ok(Plan { knowledge, changes, warnings, others, first_to_match, types_lost, known })
     }
 
     /// What people should know of it: its warnings, and topics whose events must say their type from now on.
     pub fn told(&self) -> Vec<String> {
+        summary(&self.warnings).into_iter().chain(self.lost_types()).collect()
+    }
+
+    /// Topics whose events must say their type from now on.
+    pub fn lost_types(&self) -> Vec<String> {
         let lost = self.types_lost.iter().map(|(topic, kind)| {
             format!(
                 "events of {topic} that do not say their type were taken as {kind} until now; several types are expected there now, so \
@@ -149,7 +198,7 @@ impl Plan {
                  `default_type = \"{kind}\"` below [topics.\"{topic}\"]"
             )
         });
-        summary(&self.warnings).into_iter().chain(lost).collect()
+        lost.collect()
     }
 
     /// A saga of the plan that is taken in at the next start, and all that runs it, at any depth.
@@ -181,6 +230,16 @@ impl Plan {
         let wrong: Vec<String> =
             found.flat_map(|(name, found)| faults_of(name, found.as_ref(), &topics, deploying.partitions)).collect();
         if wrong.is_empty() { Ok(()) } else { Err(SetupError::Topics(wrong)) }
+    }
+
+    /// Makes the topics if nobody else can, looks at them, publishes.
+    pub fn carry_out(&mut self, bus: &mut impl Bus, deploying: &Deploying, makes_topics: bool) -> Result<(), DeployError> {
+        if makes_topics {
+            let needed = topics::needed_by(&self.knowledge.catalog, &deploying.prefix, deploying.partitions);
+            topics::apply(bus, &needed, 1).map_err(KnowledgeError::from)?;
+        }
+        self.check_topics(bus, deploying)?;
+        Ok(self.publish(bus, deploying)?)
     }
 
     /// Appends what is new: schemas first, since whoever reads a definition must find those that it names.
@@ -231,7 +290,19 @@ fn first_to_match(before: &Catalog, after: &Catalog, changes: &[Change]) -> Vec<
     all.into_iter().collect()
 }
 
-/// Plans, makes the topics if nobody else can, looks at them, publishes.
+/// What a coordinator that runs takes in at its next start, with the topic that it reads directly until then.
+pub fn at_next_start(bus: &mut impl Bus, setup: &SetupSettings, plan: &Plan) -> Result<Vec<(String, Vec<String>)>, BusError> {
+    if plan.first_to_match.is_empty() {
+        return Ok(Vec::new());
+    }
+    let topics: Vec<&str> = plan.first_to_match.iter().map(|(_, topic)| topic.as_str()).collect();
+    let found = bus.describe(&topics)?;
+    let is_direct = |found: &Option<Description>| found.as_ref().is_some_and(|topic| !setup.is_routed(topic, &BTreeSet::new()));
+    let direct = plan.first_to_match.iter().zip(found).filter(|(_, found)| is_direct(found));
+    Ok(direct.map(|((saga, topic), _)| (topic.clone(), plan.waiting_with(saga))).collect())
+}
+
+/// Plans, and carries that out.
 pub fn deploy(
     bus: &mut impl Bus,
     deploying: &Deploying,
@@ -240,12 +311,7 @@ pub fn deploy(
     now: Millis,
 ) -> Result<Plan, DeployError> {
     let mut plan = Plan::make(bus, deploying, files, now)?;
-    if makes_topics {
-        let needed = topics::needed_by(&plan.knowledge.catalog, &deploying.prefix, deploying.partitions);
-        topics::apply(bus, &needed, 1).map_err(KnowledgeError::from)?;
-    }
-    plan.check_topics(bus, deploying)?;
-    plan.publish(bus, deploying)?;
+    plan.carry_out(bus, deploying, makes_topics)?;
     Ok(plan)
 }
 
@@ -271,7 +337,7 @@ pub fn load_knowledge(
     plan.publish(bus, &deploying)?;
     // Others may have deployed meanwhile.
     let topics = Topics::new(prefix);
-    let knowledge = compile_all(plan.knowledge.schemas, &topics, &read_definitions(bus, &topics)?, options)?;
+    let knowledge = compile_all(plan.knowledge.schemas, &topics, read_definitions(bus, &topics)?, options)?;
     append_schemas(bus, &topics, &knowledge.schemas, &mut plan.known)?;
     Ok(knowledge)
 }
@@ -308,6 +374,7 @@ mod tests {
             text: String::new(),
             schemas: runs.iter().map(|run| (format!("contract of {run}/says"), String::new())).collect(),
             deployed_at: 0,
+            deployed_by: None,
         };
         let all: [(&str, &[&str]); 4] = [("a", &["c", "b"]), ("b", &["d", "elsewhere"]), ("c", &[]), ("d", &["c"])];
         let ordered = in_order(all.iter().map(record).collect());

@@ -266,9 +266,10 @@ impl<B: Bus> Follower<B> {
         if taken.is_empty() && !self.grown && setup.missing().len() == missing {
             return Ok(None);
         }
-        let mut all_in_force = Vec::new();
+        let (mut all_in_force, mut records) = (Vec::new(), self.knowledge.records.clone());
         for Candidate { offset, record, is_newest, .. } in &taken {
             self.waiting.remove(offset);
+            records.insert(*offset, Arc::new(record.clone()));
             if *is_newest {
                 deployed.insert(record.name.clone(), record.schemas.clone());
                 all_in_force.push(in_force(&catalog, record));
@@ -276,7 +277,7 @@ impl<B: Bus> Follower<B> {
             }
         }
         (self.setup, self.grown) = (setup, false);
-        self.knowledge = Arc::new(Knowledge { catalog, schemas: self.all.clone(), deployed });
+        self.knowledge = Arc::new(Knowledge { catalog, schemas: self.all.clone(), deployed, records });
         Ok(Some(News { knowledge: self.knowledge.clone(), setup: self.setup.clone(), in_force: all_in_force }))
     }
 

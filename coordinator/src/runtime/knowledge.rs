@@ -4,7 +4,7 @@
 //! topic of schemas + schema folder -> registry;  topic of definitions + definition files -> catalog
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -28,6 +28,25 @@ pub struct Knowledge {
     pub schemas: Schemas,
     /// By saga: the schemas of its newest version, key by full name.
     pub deployed: SchemasOfSagas,
+    /// What was deployed and is taken in.
+    pub records: Records,
+}
+
+impl Knowledge {
+    /// All schemas as they are known by now, with those of the folder as it is by now: what was deployed comes first, so that what
+    /// contradicts it is the mistake of a file.
+    pub(super) fn known_schemas(&self, folder: &Path) -> Result<Schemas, KnowledgeError> {
+        let mut schemas = Schemas::builtin();
+        for schema in self.schemas.iter() {
+            let SchemaRecord { text, part, .. } = SchemaRecord::new(schema, self.schemas.is_part(schema));
+            let added = if part { schemas.add_part(&text) } else { schemas.add_version(&text) };
+            added.map_err(|error| KnowledgeError::Schemas(vec![error]))?;
+        }
+        if folder.exists() {
+            schemas.add_folder(folder).map_err(KnowledgeError::Schemas)?;
+        }
+        Ok(schemas)
+    }
 }
 
 /// The newest knowledge of an instance, for those that look at it now and then.
@@ -50,6 +69,9 @@ impl Newest {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = knowledge;
     }
 }
+
+/// Records of the topic of definitions, by their offsets.
+pub type Records = BTreeMap<i64, Arc<DefinitionRecord>>;
 
 /// Keys of schemas by full name, by saga.
 pub type SchemasOfSagas = std::collections::BTreeMap<String, std::collections::BTreeMap<String, String>>;
@@ -129,7 +151,7 @@ pub fn read_knowledge(
 ) -> Result<Knowledge, KnowledgeError> {
     let topics = Topics::new(prefix);
     let (schemas, _) = read_schemas(bus, &topics, schema_folder)?;
-    compile_all(schemas, &topics, &read_definitions(bus, &topics)?, options)
+    compile_all(schemas, &topics, read_definitions(bus, &topics)?, options)
 }
 
 /// What was deployed, in the order of the log, as it was written: nothing is compiled. For tools.
@@ -140,19 +162,25 @@ pub fn deployed_records(bus: &mut impl Bus, prefix: &str) -> Result<Vec<Definiti
 pub(super) fn compile_all(
     mut schemas: Schemas,
     topics: &Topics,
-    records: &[(i64, DefinitionRecord)],
+    records: Vec<(i64, DefinitionRecord)>,
     options: &CompileOptions,
 ) -> Result<Knowledge, KnowledgeError> {
-    let catalog = catalog_of(records, &mut schemas, topics, options)?;
-    complete(catalog, schemas, schemas_of(records))
+    let catalog = catalog_of(&records, &mut schemas, topics, options)?;
+    complete(catalog, schemas, records)
 }
 
 /// With what replies to all commands look like.
-pub(super) fn complete(catalog: Catalog, mut schemas: Schemas, deployed: SchemasOfSagas) -> Result<Knowledge, KnowledgeError> {
+pub(super) fn complete(
+    catalog: Catalog,
+    mut schemas: Schemas,
+    records: Vec<(i64, DefinitionRecord)>,
+) -> Result<Knowledge, KnowledgeError> {
     for command in commands(&catalog) {
         schemas.reply_envelope(&command).map_err(|error| KnowledgeError::Schemas(vec![error]))?;
     }
-    Ok(Knowledge { catalog, schemas, deployed })
+    let deployed = schemas_of(&records);
+    let records = records.into_iter().map(|(offset, record)| (offset, Arc::new(record))).collect();
+    Ok(Knowledge { catalog, schemas, deployed, records })
 }
 
 /// All versions of records, each compiled against the schemas that it names.
@@ -307,8 +335,7 @@ pub fn compile_files(
     deployed: &SchemasOfSagas,
     now: Millis,
 ) -> Result<(Vec<DefinitionRecord>, Vec<CompileError>), KnowledgeError> {
-    let (mut records, mut errors, mut texts) = (Vec::new(), Vec::new(), Vec::new());
-    let mut settings = Settings { deployed: deployed.clone(), ..options.settings(schemas) };
+    let (mut errors, mut texts) = (Vec::new(), Vec::new());
     for path in files {
         match read_text(path) {
             Ok(text) => texts.push((path.display().to_string(), text)),
@@ -316,9 +343,22 @@ pub fn compile_files(
             Err(error) => return Err(error),
         }
     }
+    compile_texts(schemas, (&texts, errors), options, deployed, now)
+}
+
+/// The same of texts, each with what its file is called. `errors`: what is wrong with other files.
+pub(super) fn compile_texts(
+    schemas: &mut Schemas,
+    (texts, mut errors): (&[(String, String)], Vec<CompileError>),
+    options: &CompileOptions,
+    deployed: &SchemasOfSagas,
+    now: Millis,
+) -> Result<(Vec<DefinitionRecord>, Vec<CompileError>), KnowledgeError> {
+    let mut records = Vec::new();
+    let mut settings = Settings { deployed: deployed.clone(), ..options.settings(schemas) };
     // A saga of one file may run those of another.
     texts.iter().for_each(|(path, text)| settings.announce(path, text));
-    for (path, text) in &texts {
+    for (path, text) in texts {
         match DefinitionRecord::of_file(path, text, now, &mut settings) {
             Ok(found) => records.extend(found),
             Err(found) => errors.extend(found),

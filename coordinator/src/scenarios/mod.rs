@@ -12,6 +12,7 @@ mod coverage;
 mod form;
 mod junit;
 mod stage;
+mod told;
 mod values;
 mod verdict;
 
@@ -25,6 +26,7 @@ pub use coverage::{Coverage, Missed, Tally};
 pub use form::Scenario;
 pub(crate) use form::check_refusal;
 pub use junit::junit;
+pub use told::{CoverageTold, MissTold, PassedOf, ScenarioTold, TestReport};
 pub use verdict::{Miss, Verdict};
 
 /// What scenarios are written against.
@@ -68,10 +70,19 @@ pub fn read(file: &str, text: &str, known: Known<'_>) -> Result<Vec<Scenario>, V
     form::read(file, text, known)
 }
 
+/// Turns of one scenario. A step that is asked again for a day takes some thousands.
+const TURNS_MAX: usize = 100_000;
+
 /// Plays a scenario, and holds what happened against what it says. What it passed through is added to the coverage.
 pub fn play(scenario: &Scenario, known: Known<'_>, coverage: &mut Coverage) -> Verdict {
-    let played = stage::play(scenario, known, coverage);
-    verdict::judge(scenario, played)
+    play_within(scenario, known, TURNS_MAX, coverage).0
+}
+
+/// The same, by at most so many turns; how many it took, too.
+pub fn play_within(scenario: &Scenario, known: Known<'_>, turns_max: usize, coverage: &mut Coverage) -> (Verdict, usize) {
+    let played = stage::play(scenario, known, turns_max, coverage);
+    let turns = played.turns;
+    (verdict::judge(scenario, played), turns)
 }
 
 #[cfg(test)]

@@ -29,9 +29,6 @@ use super::form::{Answer, Ends, Input, Says, Scenario};
 use bodies::{parsed, plain, rendered, written};
 use rows::Rows;
 
-/// Turns of one scenario. A step that is asked again for a day takes some thousands.
-const TURNS_MAX: usize = 100_000;
-
 /// Something that happened, as others see it.
 #[derive(Debug, Clone)]
 pub(super) struct Happening {
@@ -66,10 +63,12 @@ pub(super) struct Played {
     pub(super) trouble: Option<Trouble>,
     /// What it is found by.
     pub(super) search: Vec<(String, String)>,
+    /// How many turns that took.
+    pub(super) turns: usize,
 }
 
-/// Plays a scenario to its end.
-pub(super) fn play(scenario: &Scenario, known: Known<'_>, coverage: &mut Coverage) -> Played {
+/// Plays a scenario to its end, at most so many turns.
+pub(super) fn play(scenario: &Scenario, known: Known<'_>, turns_max: usize, coverage: &mut Coverage) -> Played {
     let definition = &*scenario.definition;
     coverage.add(&scenario.definition);
     known.below(definition).iter().for_each(|below| coverage.add(below));
@@ -79,6 +78,8 @@ pub(super) fn play(scenario: &Scenario, known: Known<'_>, coverage: &mut Coverag
         definition,
         coverage: RefCell::new(coverage),
         now: scenario.begins,
+        turns: 0,
+        turns_max,
         id: "".into(),
         rows: BTreeMap::new(),
         projections: Projections::default(),
@@ -96,7 +97,7 @@ pub(super) fn play(scenario: &Scenario, known: Known<'_>, coverage: &mut Coverag
     let row = stage.rows.get(&stage.id);
     let found = row.into_iter().flat_map(|row| row.head.search().keys());
     let search = found.map(|key| (key.name.to_owned(), key.value.to_owned())).collect();
-    Played { story: stage.story, ends, because, trouble, search }
+    Played { story: stage.story, ends, because, trouble, search, turns: stage.turns }
 }
 
 struct Stage<'s> {
@@ -105,6 +106,9 @@ struct Stage<'s> {
     definition: &'s Definition,
     coverage: RefCell<&'s mut Coverage>,
     now: Millis,
+    /// How many turns were taken, and how many may be.
+    turns: usize,
+    turns_max: usize,
     id: Arc<str>,
     /// The saga's row, and those of its items.
     rows: BTreeMap<Arc<str>, Arc<Saga>>,
@@ -138,7 +142,8 @@ impl Stage<'_> {
     fn run(&mut self) -> Result<(), Trouble> {
         self.start()?;
         let mut inputs = self.scenario.inputs.iter().peekable();
-        for _ in 0..TURNS_MAX {
+        while self.turns < self.turns_max {
+            self.turns += 1;
             // Answers before inputs before timers, as a partition reads its inputs to their ends before a timer fires.
             if let Some(letter) = self.letters.pop_front() {
                 self.letter(letter)?;
@@ -167,7 +172,7 @@ impl Stage<'_> {
                 self.take(&row, if has_work { SagaInput::Work } else { SagaInput::Due })?;
             }
         }
-        Err(self.trouble(self.scenario.line, format!("it goes on and on: {TURNS_MAX} turns were taken")))
+        Err(self.trouble(self.scenario.line, format!("it goes on and on: {} turns were taken", self.turns)))
     }
 
     /// When something of a row is due next, and of which.

@@ -146,17 +146,49 @@ fn nothing_is_deployed_where_nothing_ever_ran() {
     assert!(!site.folder.path().join("state").exists(), "looking makes nothing");
 }
 
-/// A second process cannot write to the embedded bus; looking is allowed.
+/// A second process cannot write to the embedded bus, so the coordinator is asked; looking is allowed.
 #[test]
-fn beside_a_coordinator_on_the_embedded_bus_only_that_one_can_deploy() {
+fn beside_a_coordinator_on_the_embedded_bus_that_one_deploys() {
     let site = Site::new();
     let coordinator = site.start();
     let order = order();
-    let deploy = ["deploy", order.to_str().expect("text")];
+    let deploy = ["deploy", order.to_str().expect("text"), "--by", "ann"];
     let (code, said, errors) = site.ringmaster(&deploy);
+    assert!(code == 0 && said.contains("unchanged (version 1)") && !said.contains("deployed:"), "{code} {said}{errors}");
+    let (code, said, errors) = site.ringmaster(&[&deploy[..], &["--set", "api.listen=off"]].concat());
     assert!(code == 7 && said.is_empty() && errors.contains("definitions_watched = true"), "{code} {said}{errors}");
+    let edited = site.write("edited.yaml", &text().replace("deadline: 3d", "deadline: 4d"));
+    let deploy = ["deploy", edited.to_str().expect("text"), "--by", "ann"];
     let (code, said, errors) = site.ringmaster(&[&deploy[..], &["--dry-run"]].concat());
-    assert!(code == 0 && said.contains("unchanged (version 1)"), "{code} {said}{errors}");
+    assert!(code == 0 && said.contains("changed (version 1 -> 2)") && said.contains("a dry run"), "{code} {said}{errors}");
+    let (code, said, errors) = site.ringmaster(&deploy);
+    assert!(code == 0 && said.contains("changed (version 1 -> 2)") && said.contains("deployed:"), "{code} {said}{errors}");
+    coordinator
+        .until_it_says("in force: new sagas get this version, those that run keep theirs saga=\"order-fulfilment\" version=2");
+    let newest = listed(&site).pop().expect("two versions");
+    assert_eq!((&newest["version"], &newest["deployed_by"]), (&2.into(), &"ann".into()), "{newest}");
+    let bad = site.write("bad.yaml", &text().replace("start.total > 0", "start.totl > 0"));
+    let (code, said, errors) = site.ringmaster(&["deploy", bad.to_str().expect("text")]);
+    assert!(code == 6 && said.is_empty() && errors.contains("bad.yaml:9:17: error: "), "{code} {said}{errors}");
+    assert!(errors.contains("did you mean 'total'?"), "{errors}");
+    assert_eq!(coordinator.stop().0, Some(0));
+}
+
+/// By the role for it, and in the name of the token, whatever the command line says.
+#[test]
+fn over_http_deployers_deploy() {
+    let site = Site::new();
+    site.guarded(&["operator", "deployer"]);
+    let coordinator = site.start_as("https");
+    site.write("edited.yaml", &text().replace("deadline: 3d", "deadline: 4d"));
+    let url = format!("https://{}", site.address);
+    let deploy = ["deploy", "edited.yaml", "--by", "mallory", "--api", &url];
+    let (code, said) = site.by("operator", &deploy);
+    assert!(code == 11 && said.contains("it takes the role deployer"), "{code} {said}");
+    let (code, said) = site.by("deployer", &deploy);
+    assert!(code == 0 && said.contains("changed (version 1 -> 2)"), "{code} {said}");
+    let newest = listed(&site).pop().expect("two versions");
+    assert_eq!((&newest["version"], &newest["deployed_by"]), (&2.into(), &"deployer".into()), "{newest}");
     assert_eq!(coordinator.stop().0, Some(0));
 }
 

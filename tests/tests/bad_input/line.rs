@@ -155,7 +155,8 @@ impl<B: Buses> Line<B> {
     pub(crate) fn lose_definitions(&mut self) {
         self.kill();
         let schemas = self.knowledge.schemas.clone();
-        self.knowledge = Arc::new(Knowledge { catalog: Catalog::default(), schemas, deployed: Default::default() });
+        self.knowledge =
+            Arc::new(Knowledge { catalog: Catalog::default(), schemas, deployed: Default::default(), records: Default::default() });
     }
 
     /// Drops the coordinator as it is: nothing is confirmed, delivered or written that was not yet.

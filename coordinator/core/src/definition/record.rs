@@ -25,6 +25,9 @@ pub struct DefinitionRecord {
     pub schemas: BTreeMap<String, String>,
     /// When it was deployed.
     pub deployed_at: Millis,
+    /// By whom; none where that was not asked: by a start, from a watched folder, or by an earlier build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployed_by: Option<String>,
 }
 
 impl DefinitionRecord {
@@ -44,6 +47,7 @@ impl DefinitionRecord {
             text: version.text,
             schemas: version.schemas,
             deployed_at,
+            deployed_by: None,
         };
         Ok(versions.into_iter().map(record).collect())
     }

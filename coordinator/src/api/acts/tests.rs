@@ -1,5 +1,6 @@
 //! Who may act, what is brought, and what is said of it. What partitions make of it is theirs: `coordinator/tests/cli/acts.rs` runs all of it.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::http::{HeaderMap, Uri};

@@ -5,8 +5,8 @@ use ringmaster_bus::kafka::MemberFound;
 use super::*;
 
 /// A group of instances over one store, each with its own ports and partitions.
-struct Group {
-    servers: Vec<(Server, Arc<Status>)>,
+pub(super) struct Group {
+    pub(super) servers: Vec<(Server, Arc<Status>)>,
     members: Arc<std::sync::Mutex<Vec<MemberFound>>>,
 }
 
@@ -17,7 +17,7 @@ const NAMES: [&str; 3] = ["blue", "green", "red"];
 
 impl Group {
     /// Each has these partitions, of a store that holds all of them: what is left there of those that others have is not told.
-    fn new(store: &SimStore, shares: [&[i32]; 3]) -> Group {
+    pub(super) fn new(store: &SimStore, shares: [&[i32]; 3]) -> Group {
         let members = Arc::new(std::sync::Mutex::new(Vec::new()));
         let (mut servers, mut found) = (Vec::new(), Vec::new());
         for (name, share) in NAMES.iter().zip(shares) {
@@ -38,7 +38,7 @@ impl Group {
     }
 
     /// One of them is gone, and the broker does not know it yet.
-    fn kill(&mut self, name: &str) {
+    pub(super) fn kill(&mut self, name: &str) {
         let place = NAMES.iter().position(|known| *known == name).expect("one of them");
         drop(self.servers.remove(place));
     }

@@ -67,7 +67,7 @@ struct Guarded {
 }
 
 fn settings(tokens: Option<PathBuf>, tls: Option<TlsFiles>) -> Api {
-    Api { listen: None, tls, tokens, insecure: false }
+    Api { listen: None, tls, tokens, insecure: false, deploy: true }
 }
 
 fn serve_by(api: &Api, limits: Limits, peers: Option<Arc<Peers>>) -> Server {
