@@ -9,6 +9,7 @@ mod participants;
 mod port;
 mod sagas;
 mod scenarios;
+mod secrets;
 mod site;
 
 use std::time::{Duration, Instant};
