@@ -72,7 +72,7 @@ pub(crate) use participants::badness;
 pub use participants::{Participant, Participants};
 pub use peers::Peers;
 use problem::Problem;
-pub(crate) use saga::partition_of;
+pub(crate) use saga::{partition_of, whenever};
 pub(crate) use scaling::not_found as scaling_not_found;
 pub use scaling::{AllScaling, ParticipantScaling};
 pub use server::{Port, Server, listen, serve};

@@ -18,6 +18,7 @@ mod hand;
 mod history;
 mod instances;
 mod journal;
+mod listening;
 mod manual;
 mod many;
 mod others;
@@ -42,6 +43,7 @@ mod token;
 mod topics;
 mod versions;
 mod wait;
+mod watch;
 
 use std::io::Write;
 
@@ -171,9 +173,7 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
             let how = deploy::How { dry_run: *dry_run, json: *json, by: by.as_deref(), api: asked.api.as_ref() };
             deploy::deploy(&config, files, how, out)
         }
-        Command::Definitions(DefinitionsCommand::List { all, json }) => versions::list(&config, *all, *json, out),
-        Command::Definitions(DefinitionsCommand::Show { name, number, json }) => versions::show(&config, name, *number, *json, out),
-        Command::Definitions(DefinitionsCommand::Diff { name, from, to }) => versions::diff(&config, name, *from, *to, out),
+        Command::Definitions(command) => about_definitions(&config, command, out),
         Command::Topics(TopicsCommand::Apply { files, replication }) => topics::apply(&config, files, *replication, out),
         Command::Alerts(arguments) => return alerts::alerts(&config, arguments, out),
         Command::Overview { json, asked } => overview::overview(&config, asked.api.as_ref(), *json, out),
@@ -205,9 +205,19 @@ fn about_sagas(config: &Config, command: &SagaCommand, out: &mut dyn Write) -> R
         SagaCommand::Show { id, asked } => saga::show(config, id, asked.api.as_ref(), out),
         SagaCommand::Why { id, json, asked } => saga::why(config, id, asked.api.as_ref(), *json, out),
         SagaCommand::Wait(arguments) => wait::wait(config, arguments, out),
+        SagaCommand::Watch(arguments) => watch::watch(config, arguments, out),
         SagaCommand::History(arguments) => {
             history::history(config, arguments, out).map_err(|failure| name_brokers(failure, config))
         }
+    }
+}
+
+/// `ringmaster definitions list`, `show` and `diff`
+fn about_definitions(config: &Config, command: &DefinitionsCommand, out: &mut dyn Write) -> Result<(), Failure> {
+    match command {
+        DefinitionsCommand::List { all, json } => versions::list(config, *all, *json, out),
+        DefinitionsCommand::Show { name, number, json } => versions::show(config, name, *number, *json, out),
+        DefinitionsCommand::Diff { name, from, to } => versions::diff(config, name, *from, *to, out),
     }
 }
 

@@ -64,7 +64,7 @@ pub(super) fn send_files<T: DeserializeOwned>(
 }
 
 /// What an answer says, or which failure it is.
-fn read(address: &Address, answer: &Answer) -> Result<Value, Failure> {
+pub(super) fn read(address: &Address, answer: &Answer) -> Result<Value, Failure> {
     let body: Value = serde_json::from_str(&answer.body)
         .map_err(|_| Failure::new(Exit::Failed, format_args!("what answers at {address} is not a coordinator")))?;
     let why = || body["detail"].as_str().unwrap_or("no reason given").to_owned();
@@ -95,7 +95,7 @@ fn mistakes(body: &Value) -> Option<String> {
     Some(errors.iter().map(line).collect::<Vec<_>>().join("\n"))
 }
 
-fn caller(address: &Address) -> Result<Caller, Failure> {
+pub(super) fn caller(address: &Address) -> Result<Caller, Failure> {
     client::caller(address, &Means::from_environment()).map_err(|why| Failure::new(Exit::Refused, why))
 }
 
@@ -104,7 +104,7 @@ fn get(address: &Address, path: &str) -> Result<Answer, Failure> {
 }
 
 /// Who is asked: the one that is named, or the one that these settings are for.
-fn address(config: &Config, api: Option<&Address>) -> Result<Address, Failure> {
+pub(super) fn address(config: &Config, api: Option<&Address>) -> Result<Address, Failure> {
     if let Some(address) = api {
         return Ok(address.clone());
     }

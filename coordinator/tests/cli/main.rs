@@ -4,6 +4,7 @@ mod acts;
 mod definitions;
 mod deploy;
 mod language;
+mod live;
 mod manual;
 mod participants;
 mod port;

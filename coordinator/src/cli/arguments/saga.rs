@@ -6,6 +6,7 @@ use crate::cli::asking::Asked;
 use crate::cli::history::HistoryArguments;
 use crate::cli::sagas;
 use crate::cli::wait::WaitArguments;
+use crate::cli::watch::WatchArguments;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -60,4 +61,6 @@ pub(in crate::cli) enum SagaCommand {
     History(HistoryArguments),
     /// Wait until a saga has ended, is stuck, or has done a step; for scripts.
     Wait(WaitArguments),
+    /// Print a line each time a saga changes, until it has ended; goes on when the coordinator was away.
+    Watch(WatchArguments),
 }
