@@ -64,6 +64,7 @@ fn conforms() {
     let Some(broker) = start() else { return };
     open_and_aborted_transactions_are_not_read_and_not_within_bounds(&broker, Client::Librdkafka);
     a_second_member_of_a_group_is_seen(&broker);
+    what_was_paused_is_read_where_the_group_gives_it_again(&broker);
     a_poll_lasts_until_something_happens(&broker, Client::Librdkafka);
     suite::run_all(&OnKafka { broker, client: Client::Librdkafka });
 }
@@ -233,6 +234,45 @@ fn a_second_member_of_a_group_is_seen(broker: &Broker) {
     while ones != Some(2) {
         assigned(&mut one, &mut ones);
         assert!(begun.elapsed() < 3 * suite::heard::PATIENCE, "what the other left: {ones:?}");
+    }
+}
+
+/// A pause is of what a member has: what is taken from it and given again is read like anything new.
+fn what_was_paused_is_read_where_the_group_gives_it_again(broker: &Broker) {
+    broker.create_topic("paused-and-given", 2, &[]).expect("a topic");
+    let mut first = bus(broker);
+    let at = partitions(&mut first, "paused-and-given", 2);
+    first.join("pausing", &[at[0].topic]).expect("joined");
+    let begun = Instant::now();
+    let (mut given, mut read) = (0, 0);
+    let mut turn = |bus: &mut KafkaBus, given: &mut usize, read: &mut usize| {
+        bus.poll(Duration::from_millis(50), &mut |event| match event {
+            BusEvent::Assigned(all) => *given = all.len(),
+            BusEvent::Record(_) => *read += 1,
+            _ => {}
+        });
+        assert!(begun.elapsed() < 4 * suite::heard::PATIENCE, "{given} given, {read} read");
+    };
+    while given != 2 {
+        turn(&mut first, &mut given, &mut read);
+    }
+    first.pause(&at, true);
+    let mut second = bus(broker);
+    let topic = second.topic("paused-and-given");
+    second.join("pausing", &[topic]).expect("joined");
+    let (mut of_second, mut by_second) = (0, 0);
+    while (given, of_second) != (1, 1) {
+        turn(&mut first, &mut given, &mut read);
+        turn(&mut second, &mut of_second, &mut by_second);
+    }
+    let mut writer = bus(broker);
+    let to = partitions(&mut writer, "paused-and-given", 2);
+    let sender = writer.open_sender().expect("a sender");
+    to.iter().zip(0..).for_each(|(to, tag)| send(&mut writer, sender, *to, tag));
+    while (read, by_second) != (1, 1) {
+        turn(&mut first, &mut given, &mut read);
+        turn(&mut second, &mut of_second, &mut by_second);
+        writer.poll(Duration::ZERO, &mut |_| {});
     }
 }
 

@@ -276,6 +276,8 @@ impl Reader {
             self.held.push(Held::new(*at, next));
         }
         check(self.assign_all(names), "read what the group gave");
+        // A partition that was paused before it was taken away would stay so.
+        self.pause_held(names, &given, false);
         visit(BusEvent::Assigned(given));
         1
     }
