@@ -1,4 +1,4 @@
-//! The command line that the three binaries share: run on Kafka, or audit a ledger.
+//! The command line that the services' binaries share: run on Kafka, or audit a ledger.
 //!
 //! Exit codes: 0 ended by a signal, or the audit closes; 1 any other error; 2 wrong usage; 3 another member is in the group; 4 the
 //! ledger belongs to another process or service; 5 the audit does not close; 6 no broker answers. A scripted crash aborts the process.
@@ -18,7 +18,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::audit::Audit;
 use crate::faults::{self, Fault};
-use crate::ledger::{LedgerError, RocksLedger};
+use crate::ledger::{Ledger, LedgerError, NoLedger, RocksLedger};
 use crate::participant::{Participant, Settings, Stop};
 use crate::run;
 use crate::schemas;
@@ -48,6 +48,9 @@ struct Cli<R: Args> {
     run: Run<R>,
 }
 
+/// The flag of a service that is to have no ledger.
+const STATELESS: &str = "stateless";
+
 const EXIT_CODES: &str = "Exit codes: 0 ended by a signal (or the audit closes), 1 other errors, 2 wrong usage, 3 another member in the \
      group, 4 the ledger belongs to another process or service, 5 the audit does not close, 6 no broker answers (start it again).";
 
@@ -73,8 +76,14 @@ struct Run<R: Args> {
     #[arg(long, env = "RINGMASTER_BOOTSTRAP", value_name = "HOST:PORT,...", required = true)]
     bootstrap: Option<String>,
     /// Folder of the ledger; made if it is not there.
-    #[arg(long, value_name = "FOLDER", required = true)]
+    #[arg(long, value_name = "FOLDER", required_unless_present = STATELESS, conflicts_with = STATELESS)]
     data: Option<PathBuf>,
+    /// Without a ledger: answers by the command alone. Any number of processes may run then, and share the commands.
+    #[arg(long)]
+    stateless: bool,
+    /// So long each command takes, one after the other: for trying out what happens where there is too much to do.
+    #[arg(long, default_value = "0ms", value_parser = faults::millis, value_name = "TIME")]
+    service_time: Millis,
     /// Prefix of the consumer group's name.
     #[arg(long, env = "RINGMASTER_PREFIX", default_value = names::DEFAULT_PREFIX)]
     prefix: String,
@@ -108,7 +117,8 @@ enum LogForm {
 
 /// Runs a binary, to its exit code. `R` are the flags of the service's rules; `about` is what `--help` says first.
 pub fn main<S: Service, R: Args>(about: &'static str, service: impl FnOnce(R) -> S) -> ExitCode {
-    let matches = Cli::<R>::command().name(S::NAME).about(about).get_matches();
+    let command = Cli::<R>::command().name(S::NAME).about(about);
+    let matches = command.mut_arg(STATELESS, |flag| flag.hide(S::NEEDS_LEDGER)).get_matches();
     let cli = Cli::<R>::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let done = match cli.task {
         Some(Task::Audit { data, json, remembers }) => audit(S::NAME, &data, json, remembers),
@@ -140,28 +150,40 @@ fn serve<S: Service, R: Args>(run: Run<R>, service: impl FnOnce(R) -> S) -> anyh
     log_to_stderr(run.log);
     let mut settings = Settings::new(S::NAME, &run.prefix);
     settings.remembers_ms = run.remembers;
+    settings.service_ms = run.service_time;
     settings.faults.list = run.fault;
     settings.faults.seed = run.fault_seed;
     if !settings.faults.list.is_empty() {
         tracing::warn!(faults = ?settings.faults.list, "things will go wrong on purpose");
     }
-    let (bootstrap, data) = run.bootstrap.zip(run.data).expect("they are required where no subcommand is given");
-    let ledger = RocksLedger::open(&data)?;
-    let mut kafka = KafkaSettings::new(&bootstrap);
+    let bootstrap = run.bootstrap.expect("it is required where no subcommand is given");
+    let service = service(run.rules);
+    match run.data {
+        Some(data) => {
+            tracing::info!(data = %data.display(), durability = "page cache: survives the process, not the machine", "remembering");
+            on_kafka(service, RocksLedger::open(&data)?, settings, &bootstrap, run.kafka)
+        }
+        // What is scripted to happen once per key is noted in the ledger.
+        None if settings.faults.crashes() => anyhow::bail!("without a ledger a scripted crash would come again after each start"),
+        None => on_kafka(service, NoLedger, settings, &bootstrap, run.kafka),
+    }
+}
+
+fn on_kafka<S: Service, L: Ledger>(
+    service: S,
+    ledger: L,
+    settings: Settings,
+    bootstrap: &str,
+    passthrough: Vec<(String, String)>,
+) -> anyhow::Result<ExitCode> {
+    let mut kafka = KafkaSettings::new(bootstrap);
     // What was passed through comes behind, and so wins.
-    kafka.passthrough = MEMBERSHIP.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).chain(run.kafka).collect();
+    kafka.passthrough = MEMBERSHIP.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).chain(passthrough).collect();
     kafka.group.clone_from(&settings.group);
     let mut bus = KafkaBus::new(kafka).with_context(|| format!("Kafka at {bootstrap}"))?;
     let stop = stop_on_signal(&bus)?;
-    tracing::info!(
-        service = S::NAME,
-        commands = settings.commands,
-        group = settings.group,
-        data = %data.display(),
-        durability = "page cache: survives the process, not the machine",
-        "serving"
-    );
-    let mut participant = Participant::new(service(run.rules), ledger, schemas::demo(), settings)?;
+    tracing::info!(service = S::NAME, commands = settings.commands, group = settings.group, "serving");
+    let mut participant = Participant::new(service, ledger, schemas::demo(), settings)?;
     match run::run(&mut participant, &mut bus, &stop) {
         Ok(()) => {
             tracing::info!(counts = ?participant.counts(), replies = ?participant.reply_counts(), "stopped");

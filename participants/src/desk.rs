@@ -151,6 +151,9 @@ impl<S: Service, L: Ledger> Desk<S, L> {
             Err(error) => Err(error),
         };
         self.faults = faults;
+        if !L::REMEMBERS {
+            self.batch.clear();
+        }
         taken
     }
 

@@ -113,6 +113,11 @@ impl Faults {
         script
     }
 
+    /// True if the process is to end at some command.
+    pub(crate) fn crashes(&self) -> bool {
+        self.list.iter().any(|fault| matches!(fault.kind, FaultKind::CrashBefore | FaultKind::CrashAfter))
+    }
+
     /// True if the service is to read nothing, so long after its start.
     pub(crate) fn down(&self, since_start_ms: Millis) -> bool {
         self.list.iter().any(|fault| match fault.kind {

@@ -33,6 +33,9 @@ const COMMIT_EVERY_MS: Millis = 500;
 const IN_FLIGHT_MAX: usize = 65_536;
 /// Bytes of those replies.
 const IN_FLIGHT_BYTES_MAX: usize = 32 << 20;
+/// Where commands take their time no more are read once so much of it is taken by those that are here; and again at half of that. A
+/// client throws away what it has fetched when it is held, and may take a second to fetch it again.
+const WORK_AHEAD_MS: Millis = 4_000;
 /// Records that are no command are logged one by one up to this many, then only counted.
 const UNDECODABLE_LOGGED_MAX: u64 = 100;
 
@@ -64,7 +67,10 @@ pub struct Participant<S, L> {
     settings: Settings,
     members: Membership,
     started_at: Option<Millis>,
-    paused: bool,
+    /// Reading is held; none: partitions came anew, so that it is not known.
+    paused: Option<bool>,
+    /// What was read is carried out then.
+    busy_until: Millis,
     committed_at: Millis,
     forgot_at: Option<Millis>,
     commits: Vec<(TopicPartition, i64)>,
@@ -73,6 +79,9 @@ pub struct Participant<S, L> {
 impl<S: Service, L: Ledger> Participant<S, L> {
     /// A service with what its ledger remembers. `schemas` must hold its commands'.
     pub fn new(service: S, ledger: L, schemas: Schemas, settings: Settings) -> Result<Self, Stop> {
+        if S::NEEDS_LEDGER && !L::REMEMBERS {
+            return Err(Stop::NeedsLedger(S::NAME));
+        }
         let contract = Contract::new(schemas, S::COMMANDS)?;
         let desk = Desk::open(service, ledger, settings.faults.clone(), settings.remembers_ms)?;
         Ok(Participant {
@@ -80,9 +89,10 @@ impl<S: Service, L: Ledger> Participant<S, L> {
             contract,
             outbox: Outbox::default(),
             settings,
-            members: Membership::default(),
+            members: Membership::new(!L::REMEMBERS),
             started_at: None,
-            paused: false,
+            paused: Some(false),
+            busy_until: 0,
             committed_at: 0,
             forgot_at: None,
             commits: Vec::new(),
@@ -110,7 +120,7 @@ impl<S: Service, L: Ledger> Participant<S, L> {
         assert!(self.members.partitions > 0, "a participant is started before its first turn");
         let now = now.into();
         let since_start = now.steady - *self.started_at.get_or_insert(now.steady);
-        self.hold(bus, since_start);
+        self.hold(bus, now, since_start);
         let before = self.desk.counts.commands;
         self.outbox.open_arena();
         let events = self.poll(bus, now, wait)?;
@@ -177,14 +187,19 @@ impl<S: Service, L: Ledger> Participant<S, L> {
 
     /// The visit of one poll: commands are handled while they are borrowed.
     fn poll(&mut self, bus: &mut impl Bus, now: Now, wait: Duration) -> Result<usize, Stop> {
-        let Participant { desk, contract, outbox, members, settings, .. } = self;
+        let Participant { desk, contract, outbox, members, settings, paused, busy_until, .. } = self;
         let mut stop = None;
         let events = bus.poll(wait, &mut |event| {
             if stop.is_some() {
                 return;
             }
             match event {
-                BusEvent::Record(record) => stop = take(desk, contract, outbox, &record, now).err(),
+                BusEvent::Record(record) => {
+                    if settings.service_ms > 0 {
+                        *busy_until = now.steady.max(*busy_until) + settings.service_ms;
+                    }
+                    stop = take(desk, contract, outbox, &record, now, *busy_until).err();
+                }
                 BusEvent::Acknowledged { sender, tag, .. } => outbox.acknowledged(sender, tag),
                 BusEvent::Failed { sender, tag, why } => outbox.not_sent(sender, tag, &why, now.steady),
                 BusEvent::Doubt { sender, why } => outbox.doubted(sender, &why, now.steady),
@@ -206,25 +221,27 @@ impl<S: Service, L: Ledger> Participant<S, L> {
             if members.given_back() {
                 outbox.reset(members.lanes());
                 outbox.open_arena();
+                (*paused, *busy_until) = (None, 0);
             }
         });
         stop.map_or(Ok(events), Err)
     }
 
-    /// Reading stops while too much is unacknowledged, or while a fault says that the service is down.
-    fn hold(&mut self, bus: &mut impl Bus, since_start_ms: Millis) {
+    /// Reading stops while too much is unacknowledged or to be carried out, or while a fault says that the service is down.
+    fn hold(&mut self, bus: &mut impl Bus, now: Now, since_start_ms: Millis) {
         if self.members.assigned.is_empty() {
             return;
         }
         // Once held, it goes on when half is answered: not one record at a time.
-        let (count_max, bytes_max) = match self.paused {
-            true => (IN_FLIGHT_MAX / 2, IN_FLIGHT_BYTES_MAX / 2),
-            false => (IN_FLIGHT_MAX, IN_FLIGHT_BYTES_MAX),
+        let (count_max, bytes_max, work_ms_max) = match self.paused.unwrap_or(false) {
+            true => (IN_FLIGHT_MAX / 2, IN_FLIGHT_BYTES_MAX / 2, WORK_AHEAD_MS / 2),
+            false => (IN_FLIGHT_MAX, IN_FLIGHT_BYTES_MAX, WORK_AHEAD_MS),
         };
         let full = self.outbox.waiting() >= count_max || self.outbox.waiting_bytes() >= bytes_max;
-        let hold = full || self.desk.faults.down(since_start_ms);
-        if hold != self.paused {
-            self.paused = hold;
+        let busy = self.busy_until - now.steady > work_ms_max;
+        let hold = full || busy || self.desk.faults.down(since_start_ms);
+        if self.paused != Some(hold) {
+            self.paused = Some(hold);
             bus.pause(&self.members.assigned, hold);
         }
     }
@@ -239,13 +256,14 @@ impl<S: Service, L: Ledger> Participant<S, L> {
     }
 }
 
-/// Handles one record: its reply is queued, or nothing is and it counts as done.
+/// Handles one record: its reply is queued, to leave when the record is carried out, or nothing is and it counts as done.
 fn take<S: Service, L: Ledger>(
     desk: &mut Desk<S, L>,
     contract: &Contract,
     outbox: &mut Outbox,
     record: &Record<'_>,
     now: Now,
+    busy_until: Millis,
 ) -> Result<(), Stop> {
     let lane = usize::try_from(record.at.partition).expect("partitions count from 0");
     let next_offset = record.offset + 1;
@@ -255,7 +273,8 @@ fn take<S: Service, L: Ledger>(
     let skipped = match desk.take(contract, record.value.unwrap_or_default(), now.wall, arena)? {
         Taken::Reply { reply_to, partition, script } if !script.lost => match outbox.reply_topic(&reply_to) {
             Some(reply_to) => {
-                let pending = Pending { reply_to, partition, due_at: now.steady + script.delay_ms, repeated: script.repeated };
+                let due_at = now.steady.max(busy_until) + script.delay_ms;
+                let pending = Pending { reply_to, partition, due_at, repeated: script.repeated };
                 outbox.queue(lane, next_offset, start, record.key, &pending, now.steady);
                 return Ok(());
             }

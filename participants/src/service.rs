@@ -71,6 +71,9 @@ pub trait Service {
     const NAME: &'static str;
     /// What it takes.
     const COMMANDS: &'static [CommandName];
+    /// Its answers depend on what it did before, or something is left of what it does. One that says `false` answers by the command
+    /// alone where it has no ledger, and nothing of it is ever undone: then any number of members may run.
+    const NEEDS_LEDGER: bool = true;
 
     /// Called once, before the first command, to settle with the ledger what the service was given to start with.
     fn settle(&mut self, ledger: &impl Ledger, batch: &mut Batch) -> Result<(), LedgerError>;

@@ -16,6 +16,7 @@ const ABOUT: &str = "Fraud: scores orders from 0 to 100 (fraud.Score), by their 
 Refuses with CUSTOMER_BLOCKED. Examples:
   fraud --bootstrap localhost:9092 --data data/fraud
   fraud --bootstrap localhost:9092 --data data/fraud --large-total 800.00 --many-orders 3 --block 'cust-9*'
+  fraud --bootstrap localhost:9092 --stateless          by the total alone; any number of these may run
   fraud audit --data data/fraud";
 
 #[derive(Debug, Args)]

@@ -47,7 +47,9 @@ impl<S: Service, L: Ledger> Desk<S, L> {
         match verdict {
             Ok(Verdict::Done) => {
                 self.counts.done += 1;
-                self.books.post(self.movements.bytes(), meta.first_time, Way::Do).expect("movements were just written");
+                if L::REMEMBERS {
+                    self.books.post(self.movements.bytes(), meta.first_time, Way::Do).expect("movements were just written");
+                }
                 let entry = Entry {
                     first_time: meta.first_time,
                     effect: Effect::Done,

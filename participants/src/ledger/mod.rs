@@ -4,10 +4,12 @@
 //! process (page cache), which is what has to be true before a reply leaves. Keys begin with two bytes of kind, see [`kind`].
 
 mod batch;
+mod none;
 mod rocks;
 mod sim;
 
 pub use batch::Batch;
+pub use none::NoLedger;
 pub use rocks::RocksLedger;
 pub use sim::SimLedger;
 
@@ -68,6 +70,9 @@ pub enum LedgerError {
 
 /// A service's own store. It belongs to one process.
 pub trait Ledger {
+    /// What is written is kept. Where it is not (see [`NoLedger`]) several members may answer the same commands.
+    const REMEMBERS: bool = true;
+
     /// Puts the value under a key into `value`, replacing what was there; `false` (and nothing) if there is none.
     fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, LedgerError>;
 

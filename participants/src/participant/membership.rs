@@ -1,4 +1,4 @@
-//! A service is alone in its group: what it was given, what was taken away.
+//! A service with a ledger is alone in its group, one without shares it: what it was given, what was taken away.
 
 use ringmaster_bus::{Topic, TopicPartition};
 use ringmaster_schemas::Millis;
@@ -10,6 +10,8 @@ pub(super) const REASSIGNED_WITHIN_MS: Millis = 120_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Membership {
+    /// Others may be in the group.
+    is_shared: bool,
     pub(super) topic: Option<Topic>,
     pub(super) partitions: usize,
     /// Everything was taken away since the last look.
@@ -22,6 +24,10 @@ pub(super) struct Membership {
 }
 
 impl Membership {
+    pub(super) fn new(is_shared: bool) -> Membership {
+        Membership { is_shared, ..Membership::default() }
+    }
+
     pub(super) fn assigned(&mut self, given: &[TopicPartition]) {
         self.assigned.extend(given.iter().filter(|at| !self.assigned.contains(at)).copied().collect::<Vec<_>>());
         self.shared |= self.assigned.is_empty();
@@ -37,11 +43,14 @@ impl Membership {
         self.changed = true;
     }
 
-    /// Nobody else may read the same commands.
+    /// Where a ledger remembers what was done nobody else may read the same commands.
     pub(super) fn check(&self, settings: &Settings) -> Result<(), Stop> {
         let (assigned, partitions) = (self.assigned.len(), self.partitions);
         if self.assigned.iter().any(|at| at.partition >= partitions as i32) {
             return Err(Stop::Repartitioned(settings.commands.clone()));
+        }
+        if self.is_shared {
+            return Ok(());
         }
         let lost_all = assigned == 0 && self.revoked_at.is_some();
         match self.shared || (assigned < partitions && !lost_all) {
@@ -55,15 +64,16 @@ impl Membership {
 
     /// What was lost as a whole comes back soon, or somebody else has it.
     pub(super) fn check_lost(&self, settings: &Settings, now: Millis) -> Result<(), Stop> {
-        match self.revoked_at.is_some_and(|at| now - at > REASSIGNED_WITHIN_MS) {
+        match !self.is_shared && self.revoked_at.is_some_and(|at| now - at > REASSIGNED_WITHIN_MS) {
             true => Err(Stop::Abandoned { group: settings.group.clone() }),
             false => Ok(()),
         }
     }
 
-    /// All partitions were lost, and are here again: once. They are read from what was committed, so nothing before counts.
+    /// All partitions were lost, and are here again (or may be elsewhere): once. They are read from what was committed, so nothing before
+    /// counts.
     pub(super) fn given_back(&mut self) -> bool {
-        let back = self.lost && !self.assigned.is_empty();
+        let back = self.lost && (self.is_shared || !self.assigned.is_empty());
         self.lost &= !back;
         back
     }

@@ -13,12 +13,14 @@ pub use ringmaster_schemas::names::REMEMBERS_MS;
 /// How a participant runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// The consumer group; a service is alone in it.
+    /// The consumer group; a service with a ledger is alone in it.
     pub group: String,
     /// The topic it reads.
     pub commands: String,
     /// How long ids are remembered. The coordinator's deadlines must be shorter.
     pub remembers_ms: Millis,
+    /// So long each command takes, one after the other: for trying out what happens when a service has too much to do.
+    pub service_ms: Millis,
     /// What goes wrong on purpose.
     pub faults: Faults,
 }
@@ -30,6 +32,7 @@ impl Settings {
             group: format!("{prefix}.participant.{service}"),
             commands: names::command_topic(service),
             remembers_ms: REMEMBERS_MS,
+            service_ms: 0,
             faults: Faults::default(),
         }
     }
@@ -90,6 +93,9 @@ pub enum Stop {
         /// The committed offset.
         position: i64,
     },
+    /// It was to run without a ledger, and its answers depend on what it did.
+    #[error("{0} cannot be without a ledger: its answers depend on what it did before")]
+    NeedsLedger(&'static str),
     /// A fault says that the process ends here.
     #[error("scripted crash, {}", if *.effect_stored { "effects stored, replies not sent" } else { "nothing stored" })]
     ScriptedCrash {

@@ -3,6 +3,8 @@
 //! A question, and yet it carries state: what a customer asked for before counts. An order that is asked about again (a repeat of its
 //! command) gets the score that it got, and counts once. Nothing undoes it: in a saga it stands with `undo: nothing`.
 //!
+//! Without a ledger it scores by the total alone (no orders are known of the day): then any number of members may answer.
+//!
 //! Every customer is an account of the [`Books`], in memory about a hundred bytes.
 
 use rust_decimal::Decimal;
@@ -78,6 +80,7 @@ impl Fraud {
 impl Service for Fraud {
     const NAME: &'static str = "fraud";
     const COMMANDS: &'static [CommandName] = &[CommandName { name: "fraud.Score", undo: None }];
+    const NEEDS_LEDGER: bool = false;
 
     fn settle(&mut self, _: &impl Ledger, _: &mut Batch) -> Result<(), LedgerError> {
         Ok(())
