@@ -245,7 +245,7 @@ fn what_was_paused_is_read_where_the_group_gives_it_again(broker: &Broker) {
     first.join("pausing", &[at[0].topic]).expect("joined");
     let begun = Instant::now();
     let (mut given, mut read) = (0, 0);
-    let mut turn = |bus: &mut KafkaBus, given: &mut usize, read: &mut usize| {
+    let turn = |bus: &mut KafkaBus, given: &mut usize, read: &mut usize| {
         bus.poll(Duration::from_millis(50), &mut |event| match event {
             BusEvent::Assigned(all) => *given = all.len(),
             BusEvent::Record(_) => *read += 1,
