@@ -40,6 +40,7 @@ mod sources;
 mod test;
 mod text;
 mod token;
+mod top;
 mod topics;
 mod versions;
 mod wait;
@@ -73,6 +74,7 @@ Examples:
   ringmaster quarantine redrive --reason UNKNOWN_SCHEMA   how many would be taken in after all?
   ringmaster replay input orders --from 2026-01-31T08:00:00Z --to 2026-01-31T09:00:00Z   was anything missed?
   ringmaster overview                        how many sagas stand where, and whom do they wait for?
+  ringmaster top                             the same on a screen, as it changes
   ringmaster saga list --stuck               which sagas need a person?
   ringmaster saga why order-fulfilment/ord-17    what does it wait for?
   ringmaster saga history order-fulfilment/ord-17
@@ -176,6 +178,7 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Definitions(command) => about_definitions(&config, command, out),
         Command::Topics(TopicsCommand::Apply { files, replication }) => topics::apply(&config, files, *replication, out),
         Command::Alerts(arguments) => return alerts::alerts(&config, arguments, out),
+        Command::Top { asked } => top::top(&config, asked.api.as_ref()),
         Command::Overview { json, asked } => overview::overview(&config, asked.api.as_ref(), *json, out),
         Command::Instances { json } => instances::list(&config, *json, out),
         Command::Snapshots { json } => snapshots::list(&config, *json, out),

@@ -183,6 +183,14 @@ pub(super) enum Command {
         #[command(flatten)]
         asked: Asked,
     },
+    /// A screen of what is going on, as it changes: sagas by how they stand, alerts, participants, and where sagas wait.
+    ///
+    /// Asks the running coordinators; it says how old what it shows is, and when the connection is lost. Keys: q ends it, up and down choose
+    /// a participant, tab sorts them, p pauses the display.
+    Top {
+        #[command(flatten)]
+        asked: Asked,
+    },
     /// Which coordinators run, where their APIs are, and which partitions each of them has.
     ///
     /// The broker is asked. One that died without a word is shown until its session is over.

@@ -14,7 +14,7 @@ use crate::api::{DefinitionCounts, Overview, WaitCounts};
 use crate::config::Config;
 
 /// The order in which people look: what needs them first.
-const STATUSES: [&str; 8] = ["stuck", "parked", "paused", "held", "running", "compensating", "completed", "compensated"];
+pub(super) const STATUSES: [&str; 8] = ["stuck", "parked", "paused", "held", "running", "compensating", "completed", "compensated"];
 
 /// `ringmaster overview`
 pub(super) fn overview(config: &Config, api: Option<&Address>, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
@@ -61,7 +61,7 @@ fn sagas(overview: &Overview) -> Table {
 }
 
 /// By its name and running number, or its hash where the instance does not know the version yet.
-fn named(of: &DefinitionCounts) -> String {
+pub(super) fn named(of: &DefinitionCounts) -> String {
     match (&of.definition, of.number) {
         (Some(name), Some(number)) => printable(format!("{name} v{number}").as_bytes()),
         (Some(name), None) => printable(name.as_bytes()),

@@ -114,7 +114,7 @@ fn late_in(of: &ParticipantScaling) -> String {
 }
 
 /// What follows from all of it.
-fn conclusion(all: &AllScaling) -> String {
+pub(super) fn conclusion(all: &AllScaling) -> String {
     let Some(bottleneck) = all.bottleneck() else {
         return "what they can answer is not known yet: there was never a queue, and no setting says `concurrency`".to_owned();
     };

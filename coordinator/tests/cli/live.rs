@@ -1,7 +1,7 @@
-//! What is watched live: a saga to its end, also over the death of who tells it.
+//! What is watched live: a saga to its end, also over the death of who tells it; and a screen.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::Child;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -94,5 +94,77 @@ fn what_does_not_end_in_time_and_what_is_not_there_are_told_apart() {
         let (code, said, errors) = site.ringmaster(&[&["saga", "watch"], arguments].concat());
         assert!(code == exit && (said.clone() + &errors).contains(says), "{arguments:?}: {code} {said} {errors}");
     }
+    let (code, _, errors) = site.ringmaster(&["top"]);
+    assert!(code == 2 && errors.contains("`ringmaster overview --json` or `ringmaster saga list`"), "{code} {errors}");
     drop(coordinator);
+}
+
+/// `ringmaster top` on a terminal of its own, which `script` makes.
+struct Screen {
+    child: Child,
+    said: String,
+}
+
+impl Screen {
+    fn start(site: &Site) -> Screen {
+        site.write("top.sh", &format!("echo $$ > pid\nexec '{}' top\n", env!("CARGO_BIN_EXE_ringmaster")));
+        site.write("all.sh", "stty rows 24 cols 80\nsh top.sh\necho ended $?\nstty -a\n");
+        let mut command = Command::new("script");
+        command
+            .args(["-qec", "sh all.sh", "/dev/null"])
+            .current_dir(site.folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        Screen { child: command.spawn().expect("script starts"), said: String::new() }
+    }
+
+    /// Reads what is drawn until this is.
+    fn until(&mut self, text: &str) {
+        let output = self.child.stdout.as_mut().expect("its output");
+        while !self.said.contains(text) {
+            let mut bytes = [0; 4096];
+            let count = output.read(&mut bytes).expect("more");
+            assert_ne!(count, 0, "it ended without '{text}': {}", self.said);
+            self.said.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
+    }
+
+    /// It has ended in order, and the terminal is as it was: no other screen, and lines are read as lines.
+    fn has_put_back_the_terminal(mut self) {
+        self.until("ended 0");
+        let (shown, after) = self.said.split_once("\u{1b}[?1049l").expect("it leaves the screen");
+        assert!(shown.contains("\u{1b}[?1049h") && after.contains("ended 0"), "{}", self.said);
+        self.until("icanon");
+        assert!(!self.said.contains("-icanon"), "{}", self.said);
+        self.child.wait().expect("it ends");
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_screen_is_drawn_and_the_terminal_is_put_back() {
+    let site = site();
+    let mut coordinator = site.start();
+    site.until_listed(2);
+    let mut ended = Screen::start(&site);
+    ended.until("stuck 1");
+    let id = std::fs::read_to_string(site.folder.path().join("pid")).expect("its id");
+    assert!(Command::new("kill").args(["-TERM", id.trim()]).status().expect("kill runs").success());
+    ended.has_put_back_the_terminal();
+    let mut screen = Screen::start(&site);
+    for part in ["PARTICIPANT", "stuck 1", "trip"] {
+        screen.until(part);
+    }
+    coordinator.child.kill().expect("killed");
+    coordinator.child.wait().expect("it is gone");
+    screen.until("CONNECTION LOST");
+    screen.child.stdin.as_mut().expect("its keys").write_all(b"q").expect("typed");
+    screen.has_put_back_the_terminal();
 }
