@@ -77,7 +77,7 @@ fn commands_take_their_time_one_after_the_other() {
     assert_eq!(world.replies().len(), 20);
     let taken = member.participant.counts().commands;
     assert!((200..250).contains(&taken), "{taken} are taken");
-    member.run(START + 410, 20_000);
+    member.run(START + 410, 21_000);
     assert_eq!(answers(&mut world).len(), 1_000);
     let (committed, all) = world.committed_of();
     assert_eq!((committed, all), (1_000, 1_000));
