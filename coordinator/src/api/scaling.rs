@@ -131,6 +131,7 @@ impl ParticipantScaling {
         let basis = |word: &String| if word == Basis::Measured.as_str() { Basis::Measured } else { Basis::Estimate };
         Estimate {
             arrive_per_s: self.arrive_per_s,
+            lately_per_s: 0.0,
             arrive_per_s2: self.arrive_per_s2,
             answer_per_s: self.answer_per_s,
             unanswered: self.unanswered,

@@ -33,7 +33,7 @@ impl Standing {
             return None;
         }
         // The rate is told as it was so long ago.
-        let arrive = self.arrive + self.growth * RATE_MS / 1_000.0;
+        let arrive = self.arrive + self.growth * f64::from(RATE_MS) / 1_000.0;
         let left = capacity * (self.slo_s - service_s) - self.unanswered as f64;
         full_in_s(left, arrive - capacity, EXCESS_ERRORS * error(self.arrive), self.growth)
     }
@@ -41,7 +41,7 @@ impl Standing {
 
 /// How far a smoothed rate is off by chance alone, if single ones come independently: one standard error.
 pub(super) fn error(per_s: f64) -> f64 {
-    (per_s * 1_000.0 / (2.0 * RATE_MS)).sqrt()
+    (per_s * 1_000.0 / (2.0 * f64::from(RATE_MS))).sqrt()
 }
 
 /// When a queue is full that has room for so many. It grows by so many a second, of which so many may be chance, and that itself grows

@@ -60,6 +60,8 @@ impl Basis {
 pub struct Estimate {
     /// Attempts that are sent a second.
     pub arrive_per_s: f64,
+    /// The same of the last seconds alone, less what may be chance: after a step it is the larger one. Known to who counts, and not told.
+    pub lately_per_s: f64,
     /// By how much that grows each second; 0 if it does not for sure.
     pub arrive_per_s2: f64,
     /// Attempts that are answered a second.
@@ -96,6 +98,7 @@ impl Estimate {
         let Standing { arrive, growth, unanswered, oldest_s, capacity, service_s, slo_s, seen_s } = *standing;
         Estimate {
             arrive_per_s: arrive,
+            lately_per_s: 0.0,
             arrive_per_s2: growth,
             answer_per_s: 0.0,
             unanswered,

@@ -1,7 +1,7 @@
 //! One participant as the books tell it: how much it is asked, how much it can do, and when it will be late.
 
 use super::breach::{Standing, error};
-use super::rates::{Quiet, Rate, Slope};
+use super::rates::{LATELY_MS, Quiet, RATE_MS, Rate, Slope};
 use super::window::{Seen, WINDOW_MAX_MS, Window};
 use super::{Basis, Estimate, Known, Sample};
 
@@ -31,8 +31,10 @@ const WARNS: [(f64, i64); 2] = [(300.0, 30_000), (60.0, 10_000)];
 pub struct Estimator {
     begun_ms: Option<i64>,
     last: Sample,
-    arrive: Rate,
-    answer: Rate,
+    arrive: Rate<RATE_MS>,
+    /// The same, of the last seconds.
+    lately: Rate<LATELY_MS>,
+    answer: Rate<RATE_MS>,
     arrivals: Slope,
     quiet: Quiet,
     window: Window,
@@ -62,6 +64,7 @@ impl Estimator {
         }
         let issued = sample.issued.saturating_sub(before.issued) as f64;
         self.arrive.add(issued, ms as f64);
+        self.lately.add(issued, ms as f64);
         self.answer.add(sample.answered.saturating_sub(before.answered) as f64, ms as f64);
         self.arrivals.add(at_ms, issued);
         let responses = sample.responses.saturating_sub(before.responses);
@@ -78,6 +81,7 @@ impl Estimator {
     /// theirs is unanswered comes and goes with them, and was neither issued nor answered now.
     pub fn rescale(&mut self, by: f64) {
         self.arrive.scale(by);
+        self.lately.scale(by);
         self.answer.scale(by);
         self.arrivals = Slope::default();
         self.capacity = self.capacity.map(|(capacity, at)| (capacity * by, at));
@@ -167,6 +171,7 @@ impl Estimator {
         let one = self.one(known);
         let told = Estimate {
             answer_per_s: self.answer.per_s(),
+            lately_per_s: self.lately.surely_per_s(),
             one_per_s: one.map(|(one, _)| one),
             basis: one.map(|(_, basis)| basis),
             warns,

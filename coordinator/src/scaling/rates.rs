@@ -2,26 +2,38 @@
 
 use std::collections::VecDeque;
 
-/// A rate forgets what is older than a few times this.
-pub(super) const RATE_MS: f64 = 30_000.0;
+/// A rate forgets what is older than a few times this;
+pub(super) const RATE_MS: u32 = 30_000;
+/// one that is to tell soon of a step upwards, sooner.
+pub(super) const LATELY_MS: u32 = 10_000;
+/// So many standard errors are chance.
+const CHANCE_ERRORS: f64 = 2.0;
 
-/// How often a second something happens, smoothed; what was before it began is not taken for silence.
+/// How often a second something happens, smoothed over so long; what was before it began is not taken for silence.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Rate {
+pub(super) struct Rate<const OVER_MS: u32> {
     sum: f64,
     weight: f64,
 }
 
-impl Rate {
+impl<const OVER_MS: u32> Rate<OVER_MS> {
     /// So many in so long.
     pub(super) fn add(&mut self, count: f64, ms: f64) {
-        let share = 1.0 - (-ms / RATE_MS).exp();
+        let share = 1.0 - (-ms / f64::from(OVER_MS)).exp();
         self.sum += share * (count * 1_000.0 / ms - self.sum);
         self.weight += share * (1.0 - self.weight);
     }
 
     pub(super) fn per_s(&self) -> f64 {
         if self.weight > 0.0 { self.sum / self.weight } else { 0.0 }
+    }
+
+    /// The same less what may be chance, if single ones come independently.
+    pub(super) fn surely_per_s(&self) -> f64 {
+        let per_s = self.per_s();
+        // What it goes by is as much as a plain count over so long; at its beginning, as what there was.
+        let counted_s = 2.0 * f64::from(OVER_MS) / 1_000.0 * self.weight / (2.0 - self.weight);
+        if counted_s > 0.0 { (per_s - CHANCE_ERRORS * (per_s / counted_s).sqrt()).max(0.0) } else { 0.0 }
     }
 
     pub(super) fn scale(&mut self, by: f64) {

@@ -89,7 +89,8 @@ struct Move<'a> {
 impl Move<'_> {
     fn decide(&self, members_max: u32) -> (u32, String) {
         let Move { one, estimate, members, before, least, since_ms } = *self;
-        let arrive = estimate.arrive_per_s;
+        // A step upwards is in the smoothed rate only when all its queue is there.
+        let arrive = estimate.arrive_per_s.max(estimate.lately_per_s);
         let needs = (arrive + estimate.unanswered as f64 / DRAIN_S) / (one * USED_SHARE);
         let needed = (needs.ceil() as u32).max(least);
         let all = format!("{arrive:.1}/s arrive, {} are unanswered, a member can answer {one:.1}/s", estimate.unanswered);
@@ -131,7 +132,7 @@ fn at_most(members_max: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scaling::{Estimator, Known};
+    use crate::scaling::{Estimator, Known, Sample};
 
     fn estimate(arrive: f64, unanswered: u64, one: Option<f64>) -> Estimate {
         let known = Known { slo_s: 5.0, concurrency: None, members: None, share: 1.0 };
@@ -192,6 +193,42 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// From 10 a second to 300, of which a member can do 50: when enough are wanted it is not too late, and chance alone wants none more.
+    #[test]
+    fn a_step_is_followed_within_seconds_and_chance_is_not() {
+        let known = Known { slo_s: 5.0, concurrency: Some(1), members: Some(1), share: 1.0 };
+        let wanted_after = |rate: u64, seconds: i64| {
+            let (mut estimator, mut sample) = (Estimator::default(), Sample::default());
+            let tenths = 0..(60 + seconds) * 10;
+            for tenth in tenths {
+                let rate = if tenth < 600 { 10 } else { rate };
+                sample.at_ms = tenth * 100;
+                sample.issued += rate / 10;
+                sample.answered += 1;
+                sample.responses += 1;
+                sample.response_ms += 20;
+                estimator.add(sample, &known);
+            }
+            let mut wish = Wish { last: Some((4, 0)) };
+            wish.next(0, &estimator.estimate(&known), &Situation { members: Some(4), ..USUAL }).members
+        };
+        assert_eq!([5, 20].map(|seconds| wanted_after(300, seconds)), [Some(4), Some(7)]);
+        let known = Known { slo_s: 5.0, concurrency: Some(1), members: Some(2), share: 1.0 };
+        let (mut estimator, mut sample) = (Estimator::default(), Sample::default());
+        let mut most = 0;
+        for second in 0..3_600 {
+            // 60 a second, by chance 52 or 68: two members do 75.
+            sample.at_ms = second * 1_000;
+            sample.issued += if fastrand::Rng::with_seed(second as u64).bool() { 52 } else { 68 };
+            sample.answered = sample.issued;
+            sample.responses = sample.issued;
+            sample.response_ms = sample.issued * 20;
+            estimator.add(sample, &known);
+            most = most.max(from(2, 0, &estimator.estimate(&known), USUAL).0.unwrap_or(0));
+        }
+        assert_eq!(most, 2);
     }
 
     #[test]
