@@ -33,6 +33,7 @@ mod rivals;
 mod run;
 mod saga;
 mod sagas;
+mod scale;
 mod scaling;
 mod select;
 mod snapshots;
@@ -52,6 +53,7 @@ use clap::{CommandFactory, FromArgMatches};
 use ringmaster_core::intake::ParticipantAct;
 
 use crate::config::{BusKind, Config, DEFAULT, Log};
+use crate::members::become_member;
 use crate::telemetry;
 use arguments::{Arguments, Command, DefinitionsCommand, QuarantineCommand, SagaCommand, TopicsCommand};
 use exit::{Exit, Failure};
@@ -81,6 +83,7 @@ Examples:
   ringmaster act retry order-fulfilment/ord-17 --why 'it is back'   a way out of where it is stuck
   ringmaster token create --name alice --role operator --expires 30d   for whoever asks over HTTP
   ringmaster participant list                which participants are asked, and which are paused or down?
+  ringmaster scale --dry-run                 how many processes of each participant would run here now, and why?
 
 Settings come from ringmaster.toml (or --config), then RINGMASTER_* variables, then --set.
 
@@ -94,6 +97,11 @@ fn command() -> clap::Command {
 
 /// Runs a command line; prints what it says and returns the exit code.
 pub fn main() -> std::process::ExitCode {
+    if let Some(why) = become_member(std::env::args_os()) {
+        // Standard error may be gone; the code says the rest.
+        let _ = writeln!(std::io::stderr(), "{why}");
+        return std::process::ExitCode::from(Exit::Failed as u8);
+    }
     text::fit_to_terminal();
     let arguments = match Arguments::from_arg_matches(&command().get_matches()) {
         Ok(arguments) => arguments,
@@ -179,6 +187,7 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Topics(TopicsCommand::Apply { files, replication }) => topics::apply(&config, files, *replication, out),
         Command::Alerts(arguments) => return alerts::alerts(&config, arguments, out),
         Command::Top { asked } => top::top(&config, asked.api.as_ref()),
+        Command::Scale(arguments) => return scale::scale(&config, arguments, out),
         Command::Overview { json, asked } => overview::overview(&config, asked.api.as_ref(), *json, out),
         Command::Instances { json } => instances::list(&config, *json, out),
         Command::Snapshots { json } => snapshots::list(&config, *json, out),

@@ -10,6 +10,7 @@ mod breaker;
 mod convert;
 mod layers;
 mod memory;
+mod scale;
 mod scaling;
 mod shown;
 pub(crate) mod values;
@@ -33,6 +34,7 @@ pub use api::{Api, TlsFiles};
 pub use breaker::Breaker;
 pub use convert::group_of;
 pub use memory::Shares;
+pub use scale::Scale;
 pub use shown::Setting;
 
 /// All settings with their defaults and what they mean; `ringmaster config` prints it.
@@ -91,6 +93,8 @@ pub struct Config {
     pub topics: BTreeMap<String, Topic>,
     /// Participants with settings of their own.
     pub participants: BTreeMap<String, Participant>,
+    /// Participants whose members `ringmaster scale` starts and stops.
+    pub scale: BTreeMap<String, Scale>,
 }
 
 /// Which bus.
@@ -286,6 +290,7 @@ fn read_config(layers: &mut Layers) -> Config {
             .into_iter()
             .map(|name| (name.clone(), read_participant(layers, &name)))
             .collect(),
+        scale: layers.names_under("scale").into_iter().map(|name| (name.clone(), scale::read(layers, &name))).collect(),
         data_dir,
     }
 }

@@ -14,6 +14,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod graph;
+pub mod members;
 pub mod participant;
 pub mod runtime;
 pub mod scaling;

@@ -150,6 +150,16 @@ pub struct Caller {
 
 /// Makes ready to ask. Errors say what is wrong with the means.
 pub fn caller(address: &Address, means: &Means) -> Result<Caller, String> {
+    caller_by(agent(address, means)?, address, means)
+}
+
+/// The same, for who asks again and again, and waits no longer than this for an answer.
+pub fn caller_within(address: &Address, means: &Means, patience: Duration) -> Result<Caller, String> {
+    let config = ureq::Agent::config_builder().timeout_global(Some(patience));
+    caller_by(agent_of(config, address.is_https, means)?, address, means)
+}
+
+fn caller_by(agent: ureq::Agent, address: &Address, means: &Means) -> Result<Caller, String> {
     let token = means.token()?;
     if token.is_some() && !address.is_https && address.is_elsewhere() {
         return Err(format!(
@@ -157,7 +167,7 @@ pub fn caller(address: &Address, means: &Means) -> Result<Caller, String> {
         ));
     }
     let authorization = token.map(|token| format!("Bearer {token}"));
-    Ok(Caller { address: address.clone(), agent: agent(address, means)?, authorization })
+    Ok(Caller { address: address.clone(), agent, authorization })
 }
 
 /// What asks: it follows nothing to somewhere else, and waits for nobody for long.

@@ -12,7 +12,7 @@ pub(super) use self::deployed::{DefinitionsCommand, TopicsCommand};
 pub(super) use self::quarantine::QuarantineCommand;
 pub(super) use self::saga::SagaCommand;
 pub(super) use super::asking::Asked;
-use super::{act, alerts, deploy, graph, manual, many, participant, participants, replay, test, token};
+use super::{act, alerts, deploy, graph, manual, many, participant, participants, replay, scale, test, token};
 
 /// An event-sourced saga coordinator on Kafka: services publish events, Ringmaster runs the sagas that they start, sends commands
 /// to participants, and undoes what was done when a saga cannot finish.
@@ -207,6 +207,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    Scale(scale::ScaleArguments),
     /// Look at what is deployed.
     #[command(subcommand)]
     Definitions(DefinitionsCommand),

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -24,6 +25,29 @@ pub(super) struct Asked {
 pub(super) fn ask_typed<T: DeserializeOwned>(config: &Config, api: Option<&Address>, path: &str) -> Result<T, Failure> {
     let unknown = |error| Failure::new(Exit::Failed, format_args!("another version of Ringmaster answers: {error}"));
     serde_json::from_value(ask(config, api, path)?).map_err(unknown)
+}
+
+/// Asks the same again and again, and waits no longer than this for each answer; errors say why there is none. A token that was changed
+/// meanwhile is read again.
+pub(super) fn ask_again<T: DeserializeOwned>(
+    config: &Config,
+    api: Option<&Address>,
+    path: &'static str,
+    patience: Duration,
+) -> Result<impl FnMut() -> Result<T, String> + use<T>, Failure> {
+    let address = address(config, api)?;
+    let mut caller = None;
+    Ok(move || {
+        let asks = match caller.take() {
+            Some(caller) => caller,
+            None => client::caller_within(&address, &Means::from_environment(), patience)?,
+        };
+        let answer = read(&address, &asks.get(path)?).map_err(|failure| failure.message)?;
+        let told = serde_json::from_value(answer).map_err(|error| format!("another version of Ringmaster answers: {error}"))?;
+        // One by which nothing was told is made anew.
+        caller = Some(asks);
+        Ok(told)
+    })
 }
 
 /// The same, as it comes.

@@ -12,12 +12,13 @@ use super::shown::{Setting, masked};
 const ENVIRONMENT_PREFIX: &str = "RINGMASTER_";
 /// Names that are no settings: those of other programs of the project (the services, the build and its caches, tests), and how a command
 /// asks a coordinator.
-const ENVIRONMENT_OF_OTHERS: [&str; 9] = [
+const ENVIRONMENT_OF_OTHERS: [&str; 10] = [
     "RINGMASTER_URL",
     "RINGMASTER_TOKEN_FILE",
     "RINGMASTER_CA_FILE",
     "RINGMASTER_BOOTSTRAP",
     "RINGMASTER_CONFIG",
+    "RINGMASTER_MEMBER",
     "RINGMASTER_CACHE",
     "RINGMASTER_KAFKA_LIBS",
     "RINGMASTER_TEST_",
@@ -51,8 +52,25 @@ impl fmt::Display for Origin {
 #[derive(Debug, Clone)]
 struct Entry {
     text: String,
+    /// The text is a list, as TOML writes it.
+    is_list: bool,
     origin: Origin,
 }
+
+impl Entry {
+    /// What stands in an environment variable.
+    fn of_environment(name: String, text: String) -> Entry {
+        Entry { text, is_list: false, origin: Origin::Environment(name) }
+    }
+
+    /// Its text, where a list is none.
+    fn single(&self) -> Result<&str, String> {
+        if self.is_list { Err("a list is not a value here".to_owned()) } else { Ok(&self.text) }
+    }
+}
+
+/// What a list looks like, for people.
+const LIST_EXAMPLE: &str = r#"a list such as ["fraud", "--log", "json"]"#;
 
 type Key = Vec<String>;
 
@@ -78,7 +96,7 @@ impl Layers {
                     let (line, column) = line_and_column(text, offset);
                     Origin::File { path: path.to_owned(), line, column }
                 };
-                flatten(table.get_ref(), &mut Vec::new(), &place, &mut self.file, &mut self.problems);
+                flatten(table.get_ref(), &mut Vec::new(), &place, &mut self.file);
             }
             Err(error) => {
                 let (line, column) = error.span().map_or((1, 1), |span| line_and_column(text, span.start));
@@ -110,26 +128,42 @@ impl Layers {
                 continue;
             };
             let place = |_| Origin::Flag(flag.to_owned());
-            flatten(table.get_ref(), &mut Vec::new(), &place, &mut self.flags, &mut self.problems);
+            flatten(table.get_ref(), &mut Vec::new(), &place, &mut self.flags);
         }
         self
     }
 
     /// Reads one setting; what is not given has its default, what is given wrong is noted as a problem.
     pub(super) fn read<T>(&mut self, key: &[&str], default: T, parse: impl FnOnce(&str) -> Result<T, String>) -> T {
+        self.read_entry(key, default, |entry| parse(entry.single()?))
+    }
+
+    /// Reads a list of texts that must be given, in the environment as TOML writes it: `["a", "b"]`.
+    pub(super) fn read_list(
+        &mut self,
+        key: &[&str],
+        parse: impl FnOnce(Vec<String>) -> Result<Vec<String>, String>,
+    ) -> Vec<String> {
+        let before = self.problems.len();
+        let list = self.read_entry(key, None, |entry| parse(list(&entry.text)?).map(Some));
+        if list.is_none() && self.problems.len() == before {
+            self.problem(format!("{} is missing: {LIST_EXAMPLE}", key.join(".")));
+        }
+        list.unwrap_or_default()
+    }
+
+    fn read_entry<T>(&mut self, key: &[&str], default: T, parse: impl FnOnce(&Entry) -> Result<T, String>) -> T {
         let key: Key = key.iter().map(|&part| part.to_owned()).collect();
-        let from_environment = self
-            .environment
-            .remove(&environment_name(&key))
-            .map(|text| Entry { text, origin: Origin::Environment(environment_name(&key)) });
+        let from_environment =
+            self.environment.remove(&environment_name(&key)).map(|text| Entry::of_environment(environment_name(&key), text));
         let (from_file, from_flag) = (self.file.remove(&key), self.flags.remove(&key));
         let found = from_flag.or(from_environment).or(from_file);
         let said = found.as_ref().map_or_else(|| "default".to_owned(), |entry| entry.origin.to_string());
         self.said.push(Setting::new(key.join("."), found.as_ref().map(|entry| entry.text.as_str()), said));
         let value = match found {
             None => default,
-            Some(Entry { text, origin }) => parse(&text).unwrap_or_else(|why| {
-                self.problems.push(format!("{origin}: {}: {why}", key.join(".")));
+            Some(entry) => parse(&entry).unwrap_or_else(|why| {
+                self.problems.push(format!("{}: {}: {why}", entry.origin, key.join(".")));
                 default
             }),
         };
@@ -170,12 +204,12 @@ impl Layers {
             |name| name.starts_with(&prefix),
             |name, text| {
                 let key = name[prefix.len()..].to_lowercase().replace('_', ".");
-                found.insert(key, Entry { text, origin: Origin::Environment(name) })
+                found.insert(key, Entry::of_environment(name, text))
             },
         );
         take(&mut self.flags, |key| key.len() > 1 && key[0] == table, |key, entry| found.insert(key[1..].join("."), entry));
         found.retain(|key, entry| {
-            let checked = check(key);
+            let checked = check(key).and_then(|()| entry.single().map(|_| ()));
             if let Err(why) = &checked {
                 self.problems.push(format!("{}: {table}.{key}: {why}", entry.origin));
             }
@@ -246,24 +280,19 @@ fn environment_name(key: &[String]) -> String {
     format!("{ENVIRONMENT_PREFIX}{}", key.join("_").replace(['.', '-'], "_").to_uppercase())
 }
 
-fn flatten(
-    table: &DeTable<'_>,
-    path: &mut Key,
-    place: &dyn Fn(usize) -> Origin,
-    into: &mut BTreeMap<Key, Entry>,
-    problems: &mut Vec<String>,
-) {
+fn flatten(table: &DeTable<'_>, path: &mut Key, place: &dyn Fn(usize) -> Origin, into: &mut BTreeMap<Key, Entry>) {
     for (key, value) in table {
         path.push(key.get_ref().to_string());
         let origin = place(key.span().start);
         let text = match value.get_ref() {
             DeValue::Table(inner) => {
-                flatten(inner, path, place, into, problems);
+                flatten(inner, path, place, into);
                 None
             }
-            DeValue::Array(_) => {
-                problems.push(format!("{origin}: {}: a list is not a value here", path.join(".")));
-                None
+            DeValue::Array(items) => {
+                let texts = items.iter().map(|item| item.get_ref().as_str().map(|text| toml::Value::String(text.to_owned())));
+                // No setting takes a list of anything else; that is said where it is read.
+                Some(texts.collect::<Option<Vec<_>>>().map_or("[...]".to_owned(), |texts| toml::Value::Array(texts).to_string()))
             }
             DeValue::String(text) => Some(text.to_string()),
             DeValue::Integer(number) => Some(number.to_string()),
@@ -272,10 +301,18 @@ fn flatten(
             DeValue::Datetime(time) => Some(time.to_string()),
         };
         if let Some(text) = text {
-            into.insert(path.clone(), Entry { text, origin });
+            let is_list = value.get_ref().is_array();
+            into.insert(path.clone(), Entry { text, is_list, origin });
         }
         path.pop();
     }
+}
+
+/// A list as TOML writes it.
+fn list(text: &str) -> Result<Vec<String>, String> {
+    let no_list = || format!("'{text}' is not {LIST_EXAMPLE}");
+    let mut table: BTreeMap<String, Vec<String>> = toml::from_str(&format!("list = {text}")).map_err(|_| no_list())?;
+    table.remove("list").filter(|_| table.is_empty()).ok_or_else(no_list)
 }
 
 /// Line and column, from 1, of a place in a text; columns count characters.

@@ -9,8 +9,8 @@ use super::layers::Layers;
 const MASK: &str = "***";
 
 /// What a setting's name has in it whose value is nobody's to read: a webhook of `alerts` may say who we are, and settings of Kafka's client
-/// may hold a password beside other things.
-const SECRET: [&str; 8] = ["password", "secret", "token", "key", "alert", "jaas", "oauthbearer.config", "kinit"];
+/// may hold a password beside other things, as may the command of a member.
+const SECRET: [&str; 9] = ["password", "secret", "token", "key", "alert", "jaas", "oauthbearer.config", "kinit", "command"];
 
 /// A setting, as it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -9,6 +9,7 @@ mod manual;
 mod participants;
 mod port;
 mod sagas;
+mod scale;
 mod scenarios;
 mod secrets;
 mod site;
