@@ -8,7 +8,7 @@ export RINGMASTER_CACHE ?= $(HOME)/.cache/ringmaster
 # Where the live tests find the jars of the real Kafka broker (one folder a version, filled by scripts/kafka/fetch).
 export RINGMASTER_KAFKA_LIBS ?= $(RINGMASTER_CACHE)/kafka-4.3.1/libs
 
-.PHONY: help demo install test soak-sim chaos fuzz mutants bench bench-parked bench-instances bench-instructions kafka kafka-stop fmt lint deps audit setup rocksdb kafka-libs python promtool
+.PHONY: help demo scale-demo install test soak-sim chaos fuzz mutants bench bench-parked bench-instances bench-instructions kafka kafka-stop fmt lint deps audit setup rocksdb kafka-libs python promtool
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -17,6 +17,11 @@ demo: setup rocksdb ## 1,000 orders through coordinator and services, in one pro
 	$(CARGO) build --locked --workspace --bin ringmaster-demo # of the whole workspace: the tests build it no second time
 	"$${CARGO_TARGET_DIR:-target}"/debug/ringmaster-demo \
 		--rate $(or $(RATE),100) --orders $(or $(ORDERS),1000) $(if $(DIR),--dir '$(DIR)')
+
+scale-demo: setup rocksdb kafka-libs ## members of a service come, are killed and go by what is asked of it, on a Kafka broker of its own; exits 1 unless exact (RATE=300 LOAD=180 TAIL=150 KILL_EVERY=20)
+	$(CARGO) build --locked --workspace --bins
+	"$${CARGO_TARGET_DIR:-target}"/debug/scale-demo $(if $(RATE),--rate $(RATE)) $(if $(LOAD),--load $(LOAD)) \
+		$(if $(TAIL),--tail $(TAIL)) $(if $(KILL_EVERY),--kill-every $(KILL_EVERY))
 
 install: setup rocksdb ## the program, its pages for man and completions for bash, zsh and fish (PREFIX=/usr/local)
 	$(CARGO) build --release --locked -p ringmaster

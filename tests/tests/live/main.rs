@@ -19,6 +19,7 @@ mod paused;
 mod quarantined;
 mod replayed;
 mod routed;
+mod scaled;
 mod standby;
 mod store;
 mod takeover;
