@@ -7,6 +7,8 @@ use ringmaster_bus::{Bus, BusError, Description, Specification};
 use ringmaster_core::definition::Catalog;
 use ringmaster_schemas::names::{Topics, command_topic};
 
+use crate::runtime::SetupSettings;
+
 /// Smallest `max.message.bytes` that a journal can do with: one turn with its input, and its quarantined record.
 pub const JOURNAL_MESSAGE_BYTES_MIN: i64 = 512 * 1024;
 /// A broker tells of a topic a moment after it was made; on a busy machine, some seconds.
@@ -64,6 +66,43 @@ pub fn needed_by(catalog: &Catalog, prefix: &str, partitions: i32) -> Vec<Needed
     let names = |topics: Vec<std::sync::Arc<str>>| topics.iter().map(|topic| topic.to_string()).collect::<Vec<_>>();
     let commands: Vec<String> = catalog.participants().iter().map(|participant| command_topic(participant)).collect();
     needed(&Topics::new(prefix), partitions, &names(catalog.input_topics()), &commands, &names(catalog.emit_topics()))
+}
+
+/// A needed topic, as the bus describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Looked {
+    /// Its name.
+    pub name: String,
+    /// None if it does not exist.
+    pub found: Option<Description>,
+    /// Its events go through the router.
+    pub is_routed: bool,
+    /// What is wrong with it, a line each.
+    pub faults: Vec<String>,
+    /// Only sagas need it that run by versions which are not in force any more.
+    pub is_old: bool,
+}
+
+/// Looks at all topics that an instance with this catalog needs.
+pub fn look(bus: &mut impl Bus, catalog: &Catalog, setup: &SetupSettings) -> Result<Vec<Looked>, BusError> {
+    let needed = needed_by(catalog, &setup.prefix, setup.partitions);
+    let starts: Vec<String> = catalog.input_topics().iter().map(|topic| topic.to_string()).collect();
+    let sent: BTreeSet<String> = catalog.newest_versions().flat_map(|version| version.outputs()).collect();
+    let older: BTreeSet<String> = catalog.versions().iter().flat_map(|(version, _)| version.outputs()).collect();
+    let is_old = |name: &str| older.contains(name) && !sent.contains(name) && starts.iter().all(|start| start != name);
+    let (own, matched) = (Topics::new(&setup.prefix), catalog.matched_topics());
+    let names: Vec<&str> = needed.iter().map(|topic| topic.name.as_str()).collect();
+    let looked = names.iter().zip(bus.describe(&names)?).map(|(name, found)| Looked {
+        name: (*name).to_owned(),
+        is_routed: found.as_ref().is_some_and(|found| starts.contains(&found.name) && setup.is_routed(found, &matched)),
+        faults: match &found {
+            None => vec![format!("  {name}: does not exist")],
+            Some(found) => faults(found, &own, &[], setup.partitions),
+        },
+        is_old: is_old(name),
+        found,
+    });
+    Ok(looked.collect())
 }
 
 /// How a missing topic is made.

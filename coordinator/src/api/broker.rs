@@ -1,16 +1,30 @@
 //! What requests want of the bus itself, beside [acts](super::acts).
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use ringmaster_bus::{Bus, BusError};
+use ringmaster_core::definition::Catalog;
 
 use super::clients::Clients;
+use crate::blocking::{self, Read};
 use crate::runtime::{DeployError, Deploying, KnowledgeError, Plan, Sent, SetupSettings, at_next_start, wall};
+use crate::topics::{self, Looked};
 
 /// Does at the bus what is asked for over HTTP.
 pub trait Broker: Send + Sync {
     /// Deploys what somebody sends; with `dry_run` it is only looked at.
     fn deploy(&self, sent: &Sent, by: &str, dry_run: bool) -> Result<Published, NotPublished>;
+
+    /// Looks at the topics that these definitions need.
+    fn topics(&self, catalog: &Catalog) -> Result<Vec<Looked>, BusError>;
+
+    /// Visits the newest records of a topic, at most so many of all partitions together, each partition's oldest first; whether these
+    /// are all.
+    fn visit_newest(&self, topic: &str, most: usize, visit: &mut dyn FnMut(Read)) -> Result<bool, BusError>;
+
+    /// Visits the record at this place, if it is there, and those behind it, at most so many; whether these are all.
+    fn visit_from(&self, topic: &str, place: (i32, i64), most: usize, visit: &mut dyn FnMut(Read)) -> Result<bool, BusError>;
 }
 
 /// What was deployed.
@@ -65,6 +79,14 @@ impl<B: Bus + Send> BusBroker<B> {
         BusBroker { clients, setup, deploying, makes_topics, refuse, deploys }
     }
 
+    /// Works with a client, which is kept if that goes well.
+    fn with<T>(&self, work: impl FnOnce(&mut B) -> Result<T, BusError>) -> Result<T, BusError> {
+        let mut client = self.clients.take()?;
+        let done = work(&mut client)?;
+        self.clients.give_back(client);
+        Ok(done)
+    }
+
     fn deploy_by(&self, bus: &mut B, (sent, by, dry_run): (&Sent, &str, bool)) -> Result<Published, NotPublished> {
         let mut plan = Plan::of_sent(bus, &self.deploying, sent, wall()).map_err(DeployError::from)?.by(Some(by));
         match dry_run {
@@ -89,4 +111,50 @@ impl<B: Bus + Send> Broker for BusBroker<B> {
         self.clients.give_back(client);
         Ok(published)
     }
+
+    fn topics(&self, catalog: &Catalog) -> Result<Vec<Looked>, BusError> {
+        self.with(|bus| topics::look(bus, catalog, &self.setup))
+    }
+
+    fn visit_newest(&self, topic: &str, most: usize, visit: &mut dyn FnMut(Read)) -> Result<bool, BusError> {
+        self.with(|bus| {
+            let bounds = bounds_of(bus, topic)?;
+            let filled = bounds.values().filter(|(start, end)| start < end).count();
+            let share = (most / filled.max(1)).max(1) as i64;
+            for (&partition, &(start, end)) in bounds.iter().filter(|(_, (start, end))| start < end) {
+                let from = start.max(end - share);
+                blocking::read_from(bus, topic, (partition, from), &mut |read| {
+                    let more = read.offset + 1 < end;
+                    visit(read);
+                    more
+                })?;
+            }
+            Ok(bounds.values().all(|(start, end)| end - start <= share))
+        })
+    }
+
+    fn visit_from(&self, topic: &str, place: (i32, i64), most: usize, visit: &mut dyn FnMut(Read)) -> Result<bool, BusError> {
+        let (partition, offset) = place;
+        self.with(|bus| {
+            let Some(&(start, end)) = bounds_of(bus, topic)?.get(&partition) else { return Ok(true) };
+            if !(start..end).contains(&offset) {
+                return Ok(true);
+            }
+            let last = end.min(offset + most as i64) - 1;
+            blocking::read_from(bus, topic, place, &mut |read| {
+                let at = read.offset;
+                if at <= last {
+                    visit(read);
+                }
+                at < last
+            })?;
+            Ok(last + 1 == end)
+        })
+    }
+}
+
+/// What each partition of a topic holds: its oldest offset, and the one that the next record gets. Nothing, where there is no such topic.
+fn bounds_of(bus: &mut impl Bus, topic: &str) -> Result<BTreeMap<i32, (i64, i64)>, BusError> {
+    let Some(described) = bus.describe(&[topic])?.into_iter().next().flatten() else { return Ok(BTreeMap::new()) };
+    blocking::bounds_each(bus, topic, 0..described.partitions)
 }

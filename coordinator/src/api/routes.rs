@@ -13,8 +13,8 @@ use super::allowed::May;
 use super::gate::{self, Gate};
 use super::problem::Problem;
 use super::{
-    Sources, acts, definitions, editing, held_tokens, live, me, metrics, openapi, overview, participants, partitions, readiness,
-    sagas, scaling, settings,
+    Sources, acts, definitions, editing, held_tokens, instances, live, me, metrics, openapi, overview, participants, partitions,
+    quarantine, readiness, sagas, scaling, settings, topics,
 };
 
 /// How much answering takes.
@@ -67,6 +67,7 @@ pub(super) fn all() -> Vec<Route> {
         post_of("/api/v1/definitions:deploy", May::Deploy, Weight::Act,   post(editing::deploy)),
         post_of("/api/v1/definitions:graph",  May::See,    Weight::Store, post(editing::draw)),
         post_of("/api/v1/definitions:test",   May::See,    Weight::Store, post(editing::test)),
+        get_of("/api/v1/instances",      May::See,        Weight::Act,   get(instances::instances)),
         get_of("/api/v1/me",             May::See,        Weight::Light, get(me)),
         get_of("/api/v1/openapi.json",   May::See,        Weight::Light, get(openapi::openapi)),
         get_of("/api/v1/overview",       May::See,        Weight::Store, get(overview)),
@@ -76,10 +77,14 @@ pub(super) fn all() -> Vec<Route> {
         get_of("/api/v1/participants/{name}/scaling", May::See, Weight::Store, get(scaling::one)),
         get_of("/api/v1/scaling",        May::See,        Weight::Store, get(scaling::all)),
         get_of("/api/v1/partitions",     May::See,        Weight::Light, get(partitions)),
+        get_of("/api/v1/quarantine",     May::See,        Weight::Act,   get(quarantine::list)),
+        get_of("/api/v1/quarantine/{partition}/{offset}", May::SeeBodies, Weight::Act, get(quarantine::one)),
         get_of("/api/v1/sagas",          May::See,        Weight::Store, get(sagas::sagas)),
         get_of("/api/v1/saga",           May::See,        Weight::Store, get(sagas::saga)),
         get_of("/api/v1/saga/why",       May::See,        Weight::Store, get(sagas::why)),
         get_of("/api/v1/settings",       May::See,        Weight::Light, get(settings::settings)),
+        get_of("/api/v1/topics",         May::See,        Weight::Act,   get(topics::all)),
+        get_of("/api/v1/topics/{topic}/{partition}/{offset}", May::SeeBodies, Weight::Act, get(topics::record)),
         get_of("/api/v1/tokens",         May::Administer, Weight::Light, get(held_tokens)),
     ]
 }

@@ -13,6 +13,7 @@ use super::*;
 use crate::runtime::Knowledge;
 
 mod alerts;
+mod broker;
 mod definitions;
 mod editing;
 mod elsewhere;
@@ -23,6 +24,7 @@ mod parked;
 mod scaling;
 mod search;
 mod settings;
+mod shown;
 
 const PARTITIONS: i32 = 4;
 

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use ringmaster_bus::kafka::{MemberFound, members};
-use serde_json::json;
 
 use super::definitions::say;
 use super::exit::{Exit, Failure};
 use super::text::{self, printable};
+use crate::api::InstanceShown;
 use crate::config::{BusKind, Config};
 
 /// `ringmaster instances`: asks the broker, so that it answers whoever runs or not.
@@ -19,10 +19,8 @@ pub(super) fn list(config: &Config, as_json: bool, out: &mut dyn Write) -> Resul
     }
     let found = members(&config.kafka_settings(), &config.group())?;
     if as_json {
-        for MemberFound { name, address, host, partitions } in &found {
-            say(out, format_args!("{}", json!({ "instance": name, "api": address, "host": host, "partitions": partitions })))?;
-        }
-        return Ok(());
+        let line = |member: &MemberFound| serde_json::to_string(&InstanceShown::of(member)).expect("it is JSON");
+        return found.iter().try_for_each(|member| say(out, format_args!("{}", line(member))));
     }
     if found.is_empty() {
         return say(out, format_args!("no instance runs: `ringmaster run` starts one"));

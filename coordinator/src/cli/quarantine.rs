@@ -7,13 +7,13 @@ use std::io::Write;
 use comfy_table::Table;
 use ringmaster_schemas::journal::{QuarantineAct, QuarantineMark, Quarantined};
 use ringmaster_schemas::names::hex;
-use serde_json::{Value, json};
 
 use super::buses::{self, Access};
 use super::definitions::say;
 use super::entries::{self, Place, Repeats, check_reason, parse_place};
 use super::exit::{Exit, Failure};
 use super::text::{self, printable, time};
+use crate::api::QuarantineEntry;
 use crate::config::Config;
 
 /// Bytes of a record in one line of a hex dump.
@@ -67,7 +67,8 @@ pub(super) fn list(config: &Config, filter: &Filter, as_json: bool, out: &mut dy
             let _ = writeln!(std::io::stderr(), "these are {} of {total} (--limit)", shown.len());
         }
         for (place, record, mark) in shown {
-            say(out, format_args!("{}", json_of(*place, record, mark.as_ref())))?;
+            let entry = QuarantineEntry::of(*place, record, mark.as_ref());
+            say(out, format_args!("{}", serde_json::to_string(&entry).expect("it is JSON")))?;
         }
         return Ok(());
     }
@@ -112,7 +113,7 @@ pub(super) fn show(config: &Config, id: &str, as_json: bool, out: &mut dyn Write
         return Err(Failure::new(Exit::NotFound, format_args!("there is no record {id} in quarantine")));
     };
     if as_json {
-        let mut json = json_of(place, &record, mark.as_ref());
+        let mut json = serde_json::to_value(QuarantineEntry::of(place, &record, mark.as_ref())).expect("it is JSON");
         json["raw_hex"] = hex(&record.raw).into();
         return say(out, format_args!("{json}"));
     }
@@ -146,30 +147,6 @@ fn said(mark: &QuarantineMark) -> String {
     };
     let outcome = if mark.outcome.is_empty() { String::new() } else { format!("; {}", mark.outcome) };
     printable(format!("{act} {} by {}: {}{outcome}", time(mark.at), mark.by, mark.why).as_bytes())
-}
-
-/// What is said of a record, without its bytes.
-fn json_of((partition, offset): Place, record: &Quarantined, mark: Option<&QuarantineMark>) -> Value {
-    json!({
-        "id": format!("{partition}/{offset}"),
-        "at": time(record.at),
-        "reason": record.reason.as_str(),
-        "detail": &*record.detail,
-        "topic": &*record.topic,
-        "partition": record.partition,
-        "offset": record.offset,
-        "schema": record.schema.map(|schema| format!("{schema:016x}")),
-        "key": record.key.as_deref().map(printable),
-        "bytes": record.length,
-        "sha256": hex(&record.sha256),
-        "mark": mark.map(|mark| json!({
-            "act": mark.act.as_str(),
-            "at": time(mark.at),
-            "by": &*mark.by,
-            "why": &*mark.why,
-            "outcome": &*mark.outcome,
-        })),
-    })
 }
 
 fn text_of((partition, offset): Place, record: &Quarantined, mark: Option<&QuarantineMark>) -> String {

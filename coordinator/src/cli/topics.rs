@@ -1,6 +1,5 @@
 //! `topics apply` and `topics verify`.
 
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -14,7 +13,7 @@ use super::definitions::{add_files, configured_files, files_in, say};
 use super::exit::Failure;
 use crate::config::Config;
 use crate::runtime::{self, SetupError};
-use crate::topics;
+use crate::topics::{self, Looked};
 
 /// `ringmaster topics apply`: makes what is missing, then verifies.
 pub(super) fn apply(config: &Config, paths: &[PathBuf], replication: i32, out: &mut dyn Write) -> Result<(), Failure> {
@@ -62,24 +61,13 @@ fn known(bus: &mut impl Bus, config: &Config, more: &[PathBuf]) -> Result<Catalo
 
 fn verify_on(bus: &mut impl Bus, config: &Config, more: &[PathBuf], out: &mut dyn Write) -> Result<(), Failure> {
     let catalog = known(bus, config, more)?;
-    let needed = topics::needed_by(&catalog, &config.prefix, config.partitions);
-    let starts: Vec<String> = catalog.input_topics().iter().map(|topic| topic.to_string()).collect();
-    let sent: BTreeSet<String> = catalog.newest_versions().flat_map(|version| version.outputs()).collect();
-    let older: BTreeSet<String> = catalog.versions().iter().flat_map(|(version, _)| version.outputs()).collect();
-    let is_old = |name: &str| older.contains(name) && !sent.contains(name) && starts.iter().all(|start| start != name);
-    let internal = Topics::new(&config.prefix);
-    let names: Vec<&str> = needed.iter().map(|topic| topic.name.as_str()).collect();
-    let (mut wrong, mut right, setup, matched) = (Vec::new(), 0, config.setup(), catalog.matched_topics());
-    for (name, found) in names.iter().zip(bus.describe(&names)?) {
-        if let Some(found) = found.as_ref().filter(|found| starts.contains(&found.name) && setup.is_routed(found, &matched)) {
+    let (mut wrong, mut right) = (Vec::new(), 0);
+    for Looked { name, found, is_routed, faults, is_old } in topics::look(bus, &catalog, &config.setup())? {
+        if let Some(found) = found.filter(|_| is_routed) {
             say(out, format_args!("{name}: has {} partitions, and goes through the router", found.partitions))?;
         }
-        let faults = match found {
-            None => vec![format!("  {name}: does not exist")],
-            Some(found) => topics::faults(&found, &internal, &[], config.partitions),
-        };
         right += usize::from(faults.is_empty());
-        if is_old(name) {
+        if is_old {
             for fault in faults {
                 let fault = fault.trim_start();
                 say(out, format_args!("{fault}; needed only by sagas that run by a version that is not in force any more"))?;

@@ -24,6 +24,7 @@ use crate::scaling::Told;
 
 /// All metrics of one instance.
 pub struct Metrics {
+    instance: String,
     recorder: PrometheusRecorder,
     counters: Vec<Counter>,
     /// The same, to be read here.
@@ -46,6 +47,11 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// Whose they are.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
     /// Registers and describes every metric of the table.
     pub fn new(instance: &str) -> Self {
         let recorder = PrometheusBuilder::new().build_recorder();
@@ -70,6 +76,7 @@ impl Metrics {
         let live_clients = single(&names::LIVE_CLIENTS, vec![]);
         let (memory, cpu) = (single(&names::MEMORY, vec![]), single(&names::CPU, vec![]));
         Metrics {
+            instance: instance.to_owned(),
             recorder,
             counters,
             sums: names::COUNTERS.map(|_| AtomicU64::new(0)).into(),

@@ -34,9 +34,9 @@ fn deploying(folder: &Path) -> Deploying {
 }
 
 /// A log in a folder, and a coordinator's port that deploys into it.
-struct World {
-    log: Log,
-    server: Server,
+pub(super) struct World {
+    pub(super) log: Log,
+    pub(super) server: Server,
     _folder: tempfile::TempDir,
 }
 
@@ -63,7 +63,7 @@ impl World {
         World { log, server, _folder: folder }
     }
 
-    fn embedded() -> World {
+    pub(super) fn embedded() -> World {
         World::new(true, true, |_| Ok(()))
     }
 
