@@ -272,4 +272,4 @@ async fn held_tokens(State(sources): State<Arc<Sources>>) -> Response {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,6 +13,7 @@ mod memory;
 mod scale;
 mod scaling;
 mod shown;
+mod tracing;
 pub(crate) mod values;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use crate::scaling::Configured;
 use layers::Layers;
 
 use crate::alerts::Webhook;
+use crate::traces::Endpoint;
 
 pub use api::{Api, TlsFiles};
 pub use breaker::Breaker;
@@ -79,6 +81,8 @@ pub struct Config {
     pub api: Api,
     /// Where alerts are told; none for nowhere.
     pub alerts: Option<Webhook>,
+    /// Where traces are sent; none for nowhere.
+    pub tracing: Option<Endpoint>,
     /// Where Kafka is.
     pub kafka: Kafka,
     /// Settings of the embedded bus.
@@ -262,6 +266,7 @@ fn read_config(layers: &mut Layers) -> Config {
         start_at: layers.read(&["start_at"], StartAt::Earliest, values::start_at),
         api: api::read(layers),
         alerts: alerts::read(layers),
+        tracing: tracing::read(layers),
         kafka: read_kafka(layers),
         embedded: Embedded {
             dir: layers

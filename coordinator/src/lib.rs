@@ -21,3 +21,4 @@ pub mod scaling;
 pub mod scenarios;
 pub mod telemetry;
 pub mod topics;
+pub mod traces;

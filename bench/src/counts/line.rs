@@ -222,6 +222,7 @@ fn settings() -> SetupSettings {
             timers_per_poll_max: 1_000,
         },
         breaker: BreakerSettings::default(),
+        tracing: None,
         checkpoint_every_ms: 3_600_000,
         checkpoint_rows_max: 10_000_000,
         claim_backoff_first_ms: 10,

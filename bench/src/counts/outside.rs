@@ -75,6 +75,9 @@ impl<B: Bus> Bus for Outside<B> {
     fn commit(&mut self, group: &str, next: &[(TopicPartition, i64)]) {
         cross(|| self.0.commit(group, next));
     }
+    fn committed(&mut self, group: &str, of: &[TopicPartition]) -> Result<Vec<Option<i64>>, BusError> {
+        cross(|| self.0.committed(group, of))
+    }
     fn poll(&mut self, wait_max: Duration, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
         cross(|| self.0.poll(wait_max, &mut |event| cross(|| visit(event))))
     }

@@ -316,6 +316,10 @@ pub trait Bus {
     /// that lag tools work. Does not wait; what is not yet committed at a crash is read again.
     fn commit(&mut self, group: &str, next: &[(TopicPartition, i64)]);
 
+    /// What the group committed for each of these partitions, in their order; none where it committed nothing. Waits for the broker, so
+    /// that what was committed before it by anybody, and has arrived, is in the answer.
+    fn committed(&mut self, group: &str, of: &[TopicPartition]) -> Result<Vec<Option<i64>>, BusError>;
+
     /// Visits what has happened, up to a bounded number of events; waits at most this long if nothing has. Returns the number of
     /// events visited, of which a large record counts for several: for one more each [`BYTES_AN_EVENT`].
     fn poll(&mut self, wait_max: Duration, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize;

@@ -85,6 +85,9 @@ impl Bus for RealTime {
     fn commit(&mut self, group: &str, next: &[(TopicPartition, i64)]) {
         self.bus.commit(group, next);
     }
+    fn committed(&mut self, group: &str, of: &[TopicPartition]) -> Result<Vec<Option<i64>>, BusError> {
+        self.bus.committed(group, of)
+    }
     fn poll(&mut self, wait_max: Duration, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
         let begun = Instant::now();
         loop {

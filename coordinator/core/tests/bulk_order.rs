@@ -189,7 +189,8 @@ impl<'d> Shop<'d> {
     }
 
     fn send(&mut self, behind: &Arc<Saga>, event: &SagaEvent) {
-        let sender = Sender { id: &behind.id, head: &behind.head, at: self.now, reply_topic: "replies", partition: 0 };
+        let sender =
+            Sender { id: &behind.id, head: &behind.head, at: self.now, reply_topic: "replies", partition: 0, tracing: None };
         let mut topic_of = |command: &str| -> Arc<str> { command_topic(participant_of(command)).into() };
         let mut sent = Vec::new();
         effects(sender, event, order_of(behind, event), &mut topic_of, &mut String::new(), &mut sent);

@@ -13,11 +13,11 @@ use crate::api::client::Address;
 /// secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target {
-    pub(super) address: Address,
+    address: Address,
     /// With its query.
     path: String,
     /// What the header `Authorization` says.
-    pub(super) authorization: Option<String>,
+    authorization: Option<String>,
 }
 
 impl FromStr for Target {
@@ -51,8 +51,18 @@ impl FromStr for Target {
 const EXPECTED: &str = "expected https:// (or http://), a host, perhaps a port, and a path";
 
 impl Target {
+    /// Who listens.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// What the header `Authorization` says.
+    pub(crate) fn authorization(&self) -> Option<&str> {
+        self.authorization.as_deref()
+    }
+
     /// Where requests go, without who we are.
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{}{}", self.address, self.path)
     }
 }

@@ -73,7 +73,7 @@ impl Webhook {
 
     pub(super) fn start_at(&self, instance: &str, metrics: Arc<Metrics>, pace: Pace) -> Result<Telling, String> {
         secret(&self.secret_file)?;
-        let agent = agent(&self.to.address, &Means::default())?;
+        let agent = agent(self.to.address(), &Means::default())?;
         let shared = Arc::new(Shared { waiting: Mutex::default(), changed: Condvar::new(), metrics });
         let sender = Sender { agent, webhook: self.clone(), shared: shared.clone(), pace };
         // It is not waited for at the end: who does not answer would hold that up.
@@ -199,7 +199,7 @@ impl Sender {
         let signature = format!("sha256={}", hex(hmac::sign(&key, body.as_bytes()).as_ref()));
         let request =
             self.agent.post(self.webhook.to.url()).header("content-type", "application/json").header(SIGNATURE, signature);
-        let request = match &self.webhook.to.authorization {
+        let request = match self.webhook.to.authorization() {
             Some(authorization) => request.header("authorization", authorization),
             None => request,
         };

@@ -326,7 +326,7 @@ pub(super) fn row(key: &str) -> ringmaster_schemas::state::Saga {
     }
 }
 
-pub(super) fn checkpoint(journal_offset: i64) -> ringmaster_schemas::state::Checkpoint {
+pub(crate) fn checkpoint(journal_offset: i64) -> ringmaster_schemas::state::Checkpoint {
     ringmaster_schemas::state::Checkpoint {
         journal: [9; 16],
         journal_offset,

@@ -1,15 +1,19 @@
-//! What runs beside the workers of `run`: HTTP, and the rules of alerts.
+//! What runs beside the workers of `run`: HTTP, the rules of alerts, and who tells traces.
 
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ringmaster_bus::Bus;
+use ringmaster_store::Store;
+
 use super::exit::{Exit, Failure};
 use crate::alerts::{Telling, Watching, watch};
 use crate::api::{self, Port, Server, Sources};
 use crate::config::Config;
-use crate::runtime::wall;
+use crate::runtime::{Newest, Status, wall};
 use crate::telemetry::Metrics;
+use crate::traces::{self, Tracer};
 
 /// What looks at a running instance; dropping it ends it.
 pub(super) struct Beside {
@@ -21,6 +25,19 @@ pub(super) struct Beside {
 pub(super) fn telling(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Telling>, Failure> {
     let start = |webhook: &crate::alerts::Webhook| webhook.start(&config.instance, metrics.clone());
     config.alerts.as_ref().map(start).transpose().map_err(|why| Failure::new(Exit::Refused, why))
+}
+
+/// Who tells traces, to where settings say.
+pub(super) fn tracer<B: Bus>(
+    config: &Config,
+    endpoint: &traces::Endpoint,
+    bus: B,
+    (status, store, known, metrics): (&Arc<Status>, &Arc<dyn Store>, &Arc<Newest>, &Arc<Metrics>),
+) -> Result<Tracer<B>, Failure> {
+    let (status, store, known, metrics) = (status.clone(), store.clone(), known.clone(), metrics.clone());
+    let sources = traces::Sources { status, store, known, metrics };
+    let refused = |why| Failure::new(Exit::Refused, format_args!("tracing.endpoint: {why}"));
+    Tracer::new(bus, &config.prefix, endpoint.clone(), sources).map_err(refused)
 }
 
 /// Starts it.

@@ -123,6 +123,11 @@ fn run_on<B: Bus + Send + 'static>(
         buses.push(client(config)?);
     }
     let knowledge = Arc::new(knowledge);
+    let newest = Arc::new(Newest::new(knowledge.clone()));
+    let tracer = match &config.tracing {
+        Some(endpoint) => Some(beside::tracer(config, endpoint, client(&patient(config))?, (&status, &store, &newest, &metrics))?),
+        None => None,
+    };
     let (whole, report) = (config.instance(), &reporting(metrics.clone()));
     let parts = Parts {
         setup: &setup,
@@ -141,8 +146,10 @@ fn run_on<B: Bus + Send + 'static>(
     if let Some((bus, settings)) = snapshots {
         instance.take_snapshots(bus, settings, view(config), status.clone());
     }
+    if let Some(tracer) = tracer {
+        instance.trace(tracer);
+    }
     let following = following(config, settings);
-    let newest = Arc::new(Newest::new(knowledge.clone()));
     let scaling = attend(&mut instance, config.scaling(setup.worker().outputs, ask_members(config)), &status, &newest);
     instance.follow(Follower::new(client(&patient(config))?, following, knowledge, setup), newest.clone());
     let (partitions, alerts) = (config.partitions, Arc::new(Alerts::new(&config.instance)));

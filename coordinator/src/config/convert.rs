@@ -6,6 +6,7 @@ use ringmaster_bus::embedded::{Settings as LogSettings, Sync};
 use ringmaster_bus::kafka::{Joining, KafkaSettings};
 use ringmaster_core::definition::compile;
 use ringmaster_core::partition::Limits;
+use ringmaster_core::saga::Tracing;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::names::Topics;
 
@@ -41,6 +42,7 @@ impl Config {
                 timers_per_poll_max: limits.timers_per_poll_max,
             },
             breaker: self.breaker.settings(),
+            tracing: self.tracing.as_ref().map(|endpoint| Tracing::new(&self.prefix, endpoint.ratio)),
             checkpoint_every_ms: millis(limits.checkpoint_every),
             checkpoint_rows_max: limits.checkpoint_rows_max,
             claim_backoff_first_ms: millis(limits.claim_backoff_first),

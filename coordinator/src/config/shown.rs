@@ -8,9 +8,10 @@ use super::layers::Layers;
 /// What stands in place of a secret.
 const MASK: &str = "***";
 
-/// What a setting's name has in it whose value is nobody's to read: a webhook of `alerts` may say who we are, and settings of Kafka's client
-/// may hold a password beside other things, as may the command of a member.
-const SECRET: [&str; 9] = ["password", "secret", "token", "key", "alert", "jaas", "oauthbearer.config", "kinit", "command"];
+/// What a setting's name has in it whose value is nobody's to read: a webhook of `alerts` may say who we are, and so may where traces go
+/// and what is said there; settings of Kafka's client may hold a password beside other things, as may the command of a member.
+const SECRET: [&str; 11] =
+    ["password", "secret", "token", "key", "alert", "jaas", "oauthbearer.config", "kinit", "command", "tracing.endpoint", "header"];
 
 /// A setting, as it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

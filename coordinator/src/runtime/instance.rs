@@ -1,9 +1,7 @@
 //! An instance: its workers' threads, the store's upkeep, and an orderly end.
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -23,12 +21,12 @@ use super::news::{News, Untaken};
 use super::setup::Setup;
 use super::snapshots::{SnapshotSettings, SnapshotTaker, View};
 use super::status::{self, PartitionStatus, Status};
+use super::threads::{End, WAIT_MAX, spawn};
 use super::upkeep;
 use super::worker::{Gone, Stop, Worker};
+use crate::traces::Tracer;
 
-/// Longest wait of an idle turn: bounds how late a stop request is seen.
-const WAIT_MAX: Duration = Duration::from_millis(100);
-/// And its shortest, so that what is due but held does not make it spin.
+/// Shortest wait of an idle turn, so that what is due but held does not make it spin.
 const WAIT_MIN: Duration = Duration::from_millis(1);
 /// How long an orderly end waits for a thread that may wait for a broker.
 const STOP_MAX: Duration = Duration::from_secs(10);
@@ -37,6 +35,8 @@ const REPORT_EVERY: Duration = Duration::from_millis(200);
 
 /// And what participants were asked, so often: how many are unanswered moves quickly.
 const ASKED_EVERY: Duration = Duration::from_millis(100);
+/// Traces are told so often: what sagas that ended meanwhile have in common is read once.
+const TRACES_EVERY: Duration = Duration::from_secs(1);
 
 /// Takes what was counted since the last report.
 pub type Report = Arc<dyn Fn(&Counters, &Times) + Send + Sync>;
@@ -190,16 +190,30 @@ impl Instance {
         self.patient.push(spawn("snapshots", move || end.guard(|| work(&end))));
     }
 
+    /// Tells traces of what it owns from now on, by a thread of its own, which may wait for a broker and for whoever takes them.
+    pub fn trace<B: Bus + Send + 'static>(&mut self, mut tracer: Tracer<B>) {
+        let end = End { stopping: self.stopping.clone(), failed: self.failed.clone() };
+        let mut work = move |end: &End| {
+            let ends = || end.stopping.load(Ordering::SeqCst);
+            while !ends() {
+                let since = Instant::now();
+                if !tracer.turn(&ends) {
+                    end.rest(since, TRACES_EVERY);
+                }
+            }
+            tracer.finish();
+            Ok(())
+        };
+        self.patient.push(spawn("traces", move || end.guard(|| work(&end))));
+    }
+
     /// Does this now and then until the end, by a thread of its own, which may wait for a broker.
     pub fn attend(&mut self, name: &str, every: Duration, mut work: impl FnMut() + Send + 'static) {
         let end = End { stopping: self.stopping.clone(), failed: self.failed.clone() };
         let mut attend = move |end: &End| {
             while !end.stopping.load(Ordering::SeqCst) {
                 work();
-                let since = Instant::now();
-                while since.elapsed() < every && !end.stopping.load(Ordering::SeqCst) {
-                    std::thread::sleep(WAIT_MAX.min(every.saturating_sub(since.elapsed())));
-                }
+                end.rest(Instant::now(), every);
             }
             Ok(())
         };
@@ -246,39 +260,6 @@ impl Instance {
     }
 }
 
-/// How threads of an instance end together: one that cannot go on ends all, since half an instance would be stuck without a reason.
-struct End {
-    stopping: Arc<AtomicBool>,
-    failed: Arc<AtomicBool>,
-}
-
-impl End {
-    /// Runs a thread's work. A panic ends it like any other reason, and is said: a thread that is gone must not look like one that
-    /// is quiet.
-    fn guard<T>(&self, work: impl FnOnce() -> Result<T, Stop>) -> Result<T, Stop> {
-        let thread = std::thread::current().name().unwrap_or("a thread").to_owned();
-        let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-            let text = text_of(&*panic);
-            tracing::error!(thread, text, "panicked: a bug; the instance ends");
-            Err(Stop::Panicked { thread, text })
-        });
-        if result.is_err() {
-            self.failed.store(true, Ordering::SeqCst);
-            self.stopping.store(true, Ordering::SeqCst);
-        }
-        result
-    }
-}
-
-fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(work).expect("a thread can be started")
-}
-
-fn text_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("a panic without a text").to_owned()
-}
-
 struct Run {
     index: usize,
     end: End,
@@ -297,15 +278,18 @@ impl Run {
     fn run<B: Bus>(&self, mut worker: Worker<B>) -> Result<Counters, Stop> {
         self.end.guard(|| {
             let result = self.turns(&mut worker);
-            self.say(&worker);
+            self.say(&mut worker);
             result.map(|()| *worker.counters())
         })
     }
 
-    fn say<B: Bus>(&self, worker: &Worker<B>) {
+    fn say<B: Bus>(&self, worker: &mut Worker<B>) {
         self.status.report(self.index, worker.partitions());
         self.status.report_topics(self.index, worker.topics());
         self.status.asked.report(self.index, worker.partitions());
+        if self.setup.is_traced() {
+            self.status.traces.report(self.index, worker.partitions_mut());
+        }
     }
 
     fn turns<B: Bus>(&self, worker: &mut Worker<B>) -> Result<(), Stop> {

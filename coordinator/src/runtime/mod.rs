@@ -27,6 +27,7 @@ mod sent;
 mod setup;
 mod snapshots;
 mod status;
+mod threads;
 mod totals;
 mod upkeep;
 mod versions;

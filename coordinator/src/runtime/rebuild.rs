@@ -174,6 +174,7 @@ fn settings((number, partitions): (i32, i32), (topics, journal): (&Topics, Topic
         inputs: Vec::new(),
         limits,
         breaker: BreakerSettings::default(),
+        tracing: None,
     })
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ringmaster_bus::{Bus, BusError, Description};
 use ringmaster_core::definition::Definition;
 use ringmaster_core::partition::{BreakerSettings, InputSettings, Limits, Partition, Role, Settings, StartAt};
+use ringmaster_core::saga::Tracing;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::TopicId;
 use ringmaster_schemas::names::Topics;
@@ -35,6 +36,8 @@ pub struct SetupSettings {
     pub limits: Limits,
     /// When a participant's breaker opens by itself, and how what was parked goes out again.
     pub breaker: BreakerSettings,
+    /// Which sagas are traced; none if none is.
+    pub tracing: Option<Tracing>,
     /// State is written this often.
     pub checkpoint_every_ms: Millis,
     /// Or when so many rows of a partition have changed.
@@ -143,6 +146,7 @@ pub fn prepare(bus: &mut impl Bus, settings: &SetupSettings, knowledge: &Knowled
         ],
         limits,
         breaker: settings.breaker.clone(),
+        tracing: settings.tracing.clone(),
     };
     let worker = worker_settings(&topics, settings, partition.limits.record_bytes_max);
     let mut setup = Setup { worker, partition, missing };
@@ -264,6 +268,11 @@ impl Setup {
     /// What is read, in order.
     pub(super) fn inputs(&self) -> &[InputSettings] {
         &self.partition.inputs
+    }
+
+    /// Whether sagas are traced.
+    pub fn is_traced(&self) -> bool {
+        self.partition.tracing.is_some()
     }
 
     /// The journal's identity.

@@ -8,6 +8,7 @@ use ringmaster_core::partition::{Counters, Held, Partition, Restored, StageName}
 use super::asked::AskedBoard;
 use super::snapshots::Taken;
 use super::watch::TopicStatus;
+use crate::traces::TraceBoard;
 
 /// What the API may know of a running instance.
 #[derive(Debug, Default)]
@@ -26,6 +27,8 @@ pub struct Status {
     snapshots: Mutex<BTreeMap<i32, SnapshotStatus>>,
     /// What participants were asked.
     pub asked: AskedBoard,
+    /// What is to be told in traces.
+    pub traces: TraceBoard,
 }
 
 /// A partition that another instance owns, and that is followed here.

@@ -272,7 +272,8 @@ impl Stage<'_> {
 
     /// What an event sends: commands, each of which is answered as the scenario says.
     fn send(&mut self, behind: &Saga, event: &SagaEvent) -> Result<(), Trouble> {
-        let sender = Sender { id: &behind.id, head: &behind.head, at: self.now, reply_topic: "replies", partition: 0 };
+        let sender =
+            Sender { id: &behind.id, head: &behind.head, at: self.now, reply_topic: "replies", partition: 0, tracing: None };
         let mut topic_of = |command: &str| -> Arc<str> { command_topic(participant_of(command)).into() };
         let mut sent = Vec::new();
         effects(sender, event, order_of(behind, event), &mut topic_of, &mut String::new(), &mut sent);

@@ -15,7 +15,7 @@ use ringmaster_schemas::Millis;
 
 use super::counted::{self, ByName};
 use super::foretold::{self, Foretold};
-use super::names::{self, Delivery, Denied, Kind, Metric};
+use super::names::{self, Delivery, Denied, Kind, Metric, TraceOutcome};
 use super::took::{self, Took};
 use super::watched::{self, Watched};
 use crate::api::{AsOf, Overview};
@@ -42,6 +42,8 @@ pub struct Metrics {
     denied: Vec<Counter>,
     deliveries: Vec<Counter>,
     live_clients: Gauge,
+    /// Exported, dropped.
+    traced: [Counter; 2],
     memory: Gauge,
     cpu: Gauge,
 }
@@ -68,6 +70,8 @@ impl Metrics {
         let denied = denied.iter().map(|key| recorder.register_counter(key, &METADATA)).collect();
         let deliveries = Delivery::ALL.map(|outcome| key(&names::DELIVERIES, vec![Label::new("outcome", outcome.as_str())]));
         let deliveries = deliveries.iter().map(|key| recorder.register_counter(key, &METADATA)).collect();
+        let traced = [names::TRACES_EXPORTED, names::TRACES_DROPPED]
+            .map(|metric| recorder.register_counter(&key(&metric, vec![]), &METADATA));
         let single = |metric: &Metric, labels| recorder.register_gauge(&key(metric, labels), &METADATA);
         let version = Label::new("version", env!("CARGO_PKG_VERSION"));
         single(&names::INFO, vec![version, Label::new("instance", instance.to_owned())]).set(1.0);
@@ -90,6 +94,7 @@ impl Metrics {
             denied,
             deliveries,
             live_clients,
+            traced,
             memory,
             cpu,
         }
@@ -116,6 +121,11 @@ impl Metrics {
     /// Counts what became of a change that the webhook is told.
     pub(crate) fn delivery(&self, outcome: Delivery) {
         self.deliveries[outcome as usize].increment(1);
+    }
+
+    /// Counts spans by what became of them.
+    pub(crate) fn traced(&self, outcome: TraceOutcome, count: u64) {
+        self.traced[outcome as usize].increment(count);
     }
 
     /// Adds what took how long since the last time.

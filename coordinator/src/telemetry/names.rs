@@ -368,5 +368,5 @@ pub fn all() -> impl Iterator<Item = Metric> {
         .chain(super::foretold::all().copied())
         .chain(super::took::ALL.into_iter().copied())
         .chain(super::watched::ALL.into_iter().copied())
-        .chain([DELIVERIES, DENIED, LIVE_CLIENTS, INFO, STARTED, MEMORY, CPU])
+        .chain([DELIVERIES, TRACES_EXPORTED, TRACES_DROPPED, DENIED, LIVE_CLIENTS, INFO, STARTED, MEMORY, CPU])
 }

@@ -209,6 +209,12 @@ impl Bus for TestBus {
         }
     }
 
+    fn committed(&mut self, _: &str, of: &[TopicPartition]) -> Result<Vec<Option<i64>>, BusError> {
+        let log = self.log.borrow();
+        let name = |at: &TopicPartition| (self.names.name(at.topic).to_owned(), at.partition);
+        Ok(of.iter().map(|at| log.committed.get(&name(at)).copied()).collect())
+    }
+
     fn poll(&mut self, _: Duration, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
         let mut count = 0;
         while let Some(event) = self.events.pop_front() {

@@ -56,6 +56,7 @@ pub(crate) fn settings() -> Settings {
             timers_per_poll_max: 8,
         },
         breaker: BreakerSettings::default(),
+        tracing: None,
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Every process is ended by its own pid and dies with the test. One broker serves all tests of a binary, which run one at a time.
 
+mod collector;
 mod coordinator;
 mod files;
 mod ground;
@@ -24,6 +25,7 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use collector::{Collector, attribute};
 pub use coordinator::Coordinator;
 pub use files::copy;
 pub use ground::Brokers;

@@ -82,6 +82,7 @@ pub fn settings(plan: &Plan, owner: &str) -> SetupSettings {
         inputs: plan.routed.map(|_| routed("orders")).into_iter().collect(),
         limits,
         breaker: plan.breaker.clone(),
+        tracing: None,
         checkpoint_every_ms: plan.checkpoint_every_ms,
         checkpoint_rows_max: 1_000,
         claim_backoff_first_ms: 10,

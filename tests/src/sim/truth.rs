@@ -273,7 +273,8 @@ impl Truth {
                 let saga = saga.ok_or("a change leaves no saga")?;
                 keeps_laws(laws::at_rest(definition_of(&knowledge, &saga)?, &saga))?;
                 let reply_topic = INPUTS[0];
-                let sender = Sender { id: &change.saga, head: &saga.head, at, reply_topic, partition: self.partition };
+                let sender =
+                    Sender { id: &change.saga, head: &saga.head, at, reply_topic, partition: self.partition, tracing: None };
                 let mut topic_of = |command: &str| -> Arc<str> { names::command_topic(names::participant_of(command)).into() };
                 for event in &change.events {
                     saga_effects(sender, event, order_of(&saga, event), &mut topic_of, &mut String::new(), effects);

@@ -331,7 +331,14 @@ impl Stage {
     }
 
     fn effects(&self, behind: &Saga, event: &SagaEvent) -> Vec<Effect> {
-        let sender = Sender { id: &self.id, head: &behind.head, at: self.now, reply_topic: "ringmaster.replies", partition: 0 };
+        let sender = Sender {
+            id: &self.id,
+            head: &behind.head,
+            at: self.now,
+            reply_topic: "ringmaster.replies",
+            partition: 0,
+            tracing: None,
+        };
         let mut topic_of = |command: &str| -> Arc<str> { command_topic(participant_of(command)).into() };
         let mut out = Vec::new();
         effects(sender, event, order_of(behind, event), &mut topic_of, &mut String::new(), &mut out);

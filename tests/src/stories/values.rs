@@ -33,7 +33,7 @@ impl Values {
         let Ok(decided) = decide_value(id, self.rows.get(id), input, now) else { return Vec::new() };
         for event in &decided.events {
             let reply_topic = "ringmaster.replies";
-            let sender = Sender { id, head: &decided.saga.head, at: now, reply_topic, partition: 0 };
+            let sender = Sender { id, head: &decided.saga.head, at: now, reply_topic, partition: 0, tracing: None };
             self.collect(&value_effects(sender, &decided.saga, event));
             self.rows.insert(id.clone(), decided.saga.clone());
         }

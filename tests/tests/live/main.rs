@@ -23,6 +23,7 @@ mod scaled;
 mod standby;
 mod store;
 mod takeover;
+mod traces;
 mod versions;
 mod watched;
 mod whole;

@@ -109,6 +109,10 @@ impl Bus for Holding {
         self.bus.commit(group, next);
     }
 
+    fn committed(&mut self, group: &str, of: &[TopicPartition]) -> Result<Vec<Option<i64>>, BusError> {
+        self.bus.committed(group, of)
+    }
+
     fn poll(&mut self, wait_max: Duration, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
         let Holding { bus, holds, held } = self;
         let holds = holds.load(Ordering::SeqCst);

@@ -318,6 +318,15 @@ impl Bus for EmbeddedBus {
         self.commit_at.get_or_insert_with(|| Instant::now() + COMMIT_EVERY);
     }
 
+    fn committed(&mut self, group: &str, of: &[TopicPartition]) -> Result<Vec<Option<i64>>, BusError> {
+        let groups = self.log.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let committed = |at: &TopicPartition| {
+            let name = self.names.name(at.topic);
+            groups.committed(group, name, self.log.find(name)?.id, at.partition)
+        };
+        Ok(of.iter().map(committed).collect())
+    }
+
     fn turn_min(&self) -> Duration {
         TURN_MIN
     }

@@ -16,7 +16,7 @@ use super::questions::{Answer, Name, Question, Questions};
 use super::reader::Reader;
 use super::settings::{Client, KafkaSettings};
 use super::sockets::Sockets;
-use super::{admin, direct};
+use super::{admin, direct, members};
 use crate::signal::Signal;
 use crate::{
     Bus, BusError, BusEvent, Description, Message, SendError, Sender, Specification, Topic, TopicNames, TopicPartition, Waker,
@@ -319,6 +319,11 @@ impl Bus for KafkaBus {
         }
         self.commits.get_mut(group).expect("it is there now").extend(next.iter().copied());
         self.commit_at.get_or_insert_with(|| Instant::now() + COMMIT_EVERY);
+    }
+
+    fn committed(&mut self, group: &str, of: &[TopicPartition]) -> Result<Vec<Option<i64>>, BusError> {
+        let of: Vec<(&str, i32)> = of.iter().map(|at| (self.names.name(at.topic), at.partition)).collect();
+        members::committed(&self.settings, group, &of)
     }
 
     fn turn_min(&self) -> Duration {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::groups::GroupList;
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::errors::bus_error;
 use super::settings::KafkaSettings;
@@ -62,6 +63,23 @@ pub fn member_counts(settings: &KafkaSettings, groups: &[String]) -> Result<Vec<
         Ok(found.groups().iter().map(|group| group.members().len() as u32).sum())
     };
     groups.iter().map(count).collect()
+}
+
+/// What a group committed for each of these partitions of topics, in their order; none where it committed nothing.
+pub(super) fn committed(settings: &KafkaSettings, group: &str, of: &[(&str, i32)]) -> Result<Vec<Option<i64>>, BusError> {
+    let client: BaseConsumer = settings.common().set("group.id", group).create().map_err(|error| bus_error(&error))?;
+    let mut asked = TopicPartitionList::new();
+    of.iter().for_each(|(topic, partition)| drop(asked.add_partition(topic, *partition)));
+    let found = client.committed_offsets(asked, ANSWER_MAX).map_err(|error| bus_error(&error))?;
+    let committed = |(topic, partition): &(&str, i32)| {
+        let Some(found) = found.find_partition(topic, *partition) else { return Ok(None) };
+        found.error().map_err(|error| bus_error(&error))?;
+        Ok(match found.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        })
+    };
+    of.iter().map(committed).collect()
 }
 
 /// The members as a client sees them that is there, if the group stands still now; none also if the broker does not say within this time.

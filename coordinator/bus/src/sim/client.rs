@@ -378,6 +378,12 @@ impl Bus for SimBus {
         }
     }
 
+    fn committed(&mut self, group: &str, of: &[TopicPartition]) -> Result<Vec<Option<i64>>, BusError> {
+        let broker = self.broker.lock();
+        let name = |at: &TopicPartition| broker.topics.names.name(at.topic).to_owned();
+        Ok(of.iter().map(|at| broker.committed.get(&(group.to_owned(), name(at), at.partition)).copied()).collect())
+    }
+
     fn turn_min(&self) -> Duration {
         Duration::ZERO
     }

@@ -132,6 +132,12 @@ pub fn group_commits_and_resumes(rig: &dyn Rig) {
         heard.until(&mut *bus, "the rest", |heard| heard.records.len() >= 3 && heard.caught_up.len() >= 2);
         if heard.records.len() < 20 {
             assert_eq!(heard.values(), numbers(7..10), "what was committed is not read again");
+            let asked = [(&*group, 0), (&*group, 1), ("of-nobody", 0)];
+            let told = asked.map(|(group, partition)| {
+                let of = TopicPartition { topic: writer.topic(&name), partition };
+                writer.committed(group, &[of]).expect("the broker tells")
+            });
+            assert_eq!(told, [vec![Some(7)], vec![Some(10)], vec![None]], "whoever asks");
             return;
         }
         assert!(begun.elapsed() < PATIENCE, "nothing was ever committed");

@@ -52,6 +52,7 @@ mod table;
 mod taken;
 mod timers;
 mod times;
+mod traced;
 mod turn;
 mod turns;
 mod values;
@@ -85,6 +86,7 @@ pub use settings::{BreakerSettings, InputSettings, Limits, Role, Settings, Start
 pub use snapshots::{SNAPSHOTS_KEPT, Snapshots, Stream, is_in_snapshot};
 pub use table::{row_hash, saga_hash};
 pub use times::{Asked, BOUNDS_MS, End, Histogram, Times};
+pub use traced::{Traced, TracedWhat};
 pub use wish::{Forward, Note, Restored, Tag, Why, Wish, accept_new};
 
 use crate::definition::Catalog;

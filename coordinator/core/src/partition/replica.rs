@@ -25,6 +25,7 @@ use super::late::{Changed, LateEffects, LookedAt, Unmade};
 use super::marks::{self, Marks};
 use super::outbox::Outbox;
 use super::table::Table;
+use super::traced::{self, Traced};
 use super::turns::{Taker, remember};
 use super::{Rows, Settings, digest, law};
 use crate::faults::mutated;
@@ -71,6 +72,8 @@ pub struct Replica {
     pub(super) counts: Counts,
     /// A buffer for what a record tells of.
     tallied: Vec<Tallied>,
+    /// What is to be told of sagas that are traced, of an owner's own records.
+    pub(super) traced: Vec<Traced>,
     /// The journal offset of the stored checkpoint; -1 if there is none.
     pub(super) stored: i64,
     /// Versions that sagas were started by in records that were replayed, with their offsets in the topic of definitions.
@@ -105,6 +108,7 @@ impl Replica {
             digest: digest::empty(),
             counts: Counts::default(),
             tallied: Vec::new(),
+            traced: Vec::new(),
             stored: -1,
             versions: BTreeMap::new(),
             command_topics: HashMap::new(),
@@ -312,6 +316,9 @@ impl Replica {
         self.now = self.now.max(pending.now);
         self.released = self.released.max(pending.released);
         for (slot, saga) in pending.rows.drain(..) {
+            if let Some(tracing) = &self.settings.tracing {
+                traced::note(tracing, &saga, (offset, pending.now), &mut self.traced);
+            }
             self.table.set(slot, saga);
         }
         self.counts.happened(&pending.tallied);
@@ -354,7 +361,8 @@ impl Replica {
             topic
         };
         let (reply_topic, partition) = (&*self.settings.reply_topic, self.settings.number);
-        let sender = Sender { id, head, at, reply_topic, partition };
+        let tracing = self.settings.tracing.as_ref();
+        let sender = Sender { id, head, at, reply_topic, partition, tracing };
         for event in events {
             let order = row.and_then(|row| order_of(row, event));
             effects(sender, event, order, &mut topic_of, &mut self.scratch, out);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{QUARANTINE_RAW_BYTES_MAX, TopicId};
 
-use crate::saga::ROW_BYTES_MAX;
+use crate::saga::{ROW_BYTES_MAX, Tracing};
 
 /// What a partition must know before it starts; fixed for the life of the instance.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub struct Settings {
     pub limits: Limits,
     /// When a participant's breaker opens by itself, and how what was parked goes out again.
     pub breaker: BreakerSettings,
+    /// Which sagas are traced; none if none is.
+    pub tracing: Option<Tracing>,
 }
 
 /// When a participant's breaker opens by itself, and how what was parked goes out again.

@@ -9,7 +9,7 @@ use ringmaster_schemas::names::{self, Direction};
 use ringmaster_schemas::state::Saga;
 use ringmaster_schemas::{Millis, json, wire};
 
-use super::Effect;
+use super::{Effect, Tracing};
 use crate::faults::{mutated, mutated_count};
 
 /// About what a command says about itself, beside its body.
@@ -30,6 +30,8 @@ pub struct Sender<'a> {
     pub reply_topic: &'a str,
     /// The saga's partition.
     pub partition: i32,
+    /// Which sagas are traced: their commands name the span of the attempt.
+    pub tracing: Option<&'a Tracing>,
 }
 
 /// The order that a repeated command sends again: that of its entry. Any other event brings its own, or sends none.
@@ -196,6 +198,7 @@ fn command(
         scratch.push_str(&mutated_count().to_string());
     }
     let names_do = direction == Direction::Undo && !mutated("undo_names_no_do");
+    let traced = sender.tracing.and_then(|tracing| tracing.traceparent((sender.id, sender.head), scratch, attempt));
     let undoes = names_do.then(|| names::idempotency_key(sender.id, order.step, Direction::Do));
     let meta = wire::CommandMeta {
         command: order.command.into(),
@@ -205,7 +208,7 @@ fn command(
         reply_to: sender.reply_topic.into(),
         reply_partition: sender.partition,
         first_time: if mutated("no_late_command_refusal") { sender.at } else { order.first_time },
-        traceparent: sender.head.traceparent().map(Into::into),
+        traceparent: traced.map(Into::into).or_else(|| sender.head.traceparent().map(Into::into)),
     };
     let key = names::parse_saga_id(sender.id).1;
     Effect::new(topic_of(order.command), key.as_bytes(), META_BYTES + order.body.len(), |value| match order.encoding {

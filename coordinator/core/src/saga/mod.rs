@@ -34,6 +34,7 @@ mod sizes;
 mod stop;
 mod stuck;
 mod told;
+mod trace;
 mod unwind;
 mod values;
 mod verbs;
@@ -51,6 +52,7 @@ pub use parking::Breakers;
 pub use passed::{Passed, passed};
 pub use pausing::postponed;
 pub use told::{Teller, Told, Versions};
+pub use trace::{SpanId, TraceId, Tracing, attempt_span, given, span};
 pub use values::{Evaluated, Values, View};
 pub use why::{Why, name_of, reason_at, reason_of, why};
 

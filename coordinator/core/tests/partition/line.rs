@@ -94,6 +94,7 @@ pub(crate) fn settings() -> Settings {
             timers_per_poll_max: 100,
         },
         breaker: BreakerSettings::default(),
+        tracing: None,
     }
 }
 

@@ -33,6 +33,7 @@ mod stored;
 mod stuck;
 mod timers;
 mod told;
+mod traced;
 mod turned;
 mod values;
 mod waits;

@@ -231,7 +231,7 @@ fn no_log_tells_what_is_secret() {
     tracing::subscriber::with_default(subscriber, || {
         for port in [port, closed] {
             let webhook = webhook(&folder, port);
-            let agent = agent(&webhook.to.address, &Means::default()).expect("it needs nothing");
+            let agent = agent(webhook.to.address(), &Means::default()).expect("it needs nothing");
             let shared = Arc::new(Shared { waiting: Mutex::default(), changed: Condvar::new(), metrics: metrics.clone() });
             let sender = Sender { agent, webhook: webhook.clone(), shared: shared.clone(), pace: QUICK };
             if port == closed {

@@ -141,6 +141,7 @@ mod tests {
             inputs: Vec::new(),
             limits,
             breaker: BreakerSettings::default(),
+            tracing: None,
         })
     }
 

@@ -295,6 +295,11 @@ impl<B: Bus> Worker<B> {
         self.inner.hosts.iter().map(|hosted| &hosted.partition)
     }
 
+    /// The same, to take from them what they have to tell.
+    pub fn partitions_mut(&mut self) -> impl Iterator<Item = &mut Partition> {
+        self.inner.hosts.iter_mut().map(|hosted| &mut hosted.partition)
+    }
+
     /// The topics that it uses, and what is wrong with them.
     pub fn topics(&self) -> Vec<TopicStatus> {
         self.inner.watch.topics()

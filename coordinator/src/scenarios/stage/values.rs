@@ -80,7 +80,7 @@ impl<'s> Stage<'s> {
     fn value(&mut self, id: &Arc<str>, input: &ValueInput) {
         let Ok(decided) = decide_value(id, self.values.get(id), input, self.now) else { return };
         for event in &decided.events {
-            let sender = Sender { id, head: &decided.saga.head, at: self.now, reply_topic: "replies", partition: 0 };
+            let sender = Sender { id, head: &decided.saga.head, at: self.now, reply_topic: "replies", partition: 0, tracing: None };
             self.letters.extend(value_effects(sender, &decided.saga, event).iter().filter_map(letter_of));
             self.values.insert(id.clone(), decided.saga.clone());
         }

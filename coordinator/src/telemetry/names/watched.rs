@@ -39,6 +39,32 @@ pub const DELIVERIES: Metric = metric(
     &["outcome"],
 );
 
+/// Spans that a collector has taken.
+pub const TRACES_EXPORTED: Metric = metric(
+    Kind::Counter,
+    "ringmaster_trace_spans_exported_total",
+    "spans",
+    "Spans that the collector has taken; what follows a crash or a takeover may be sent again, and is the same",
+    &[],
+);
+/// Spans that nobody gets.
+pub const TRACES_DROPPED: Metric = metric(
+    Kind::Counter,
+    "ringmaster_trace_spans_dropped_total",
+    "spans",
+    "Spans that are in no trace: too many waited (about as many as are counted), or the collector does not want them",
+    &[],
+);
+
+/// What became of spans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TraceOutcome {
+    /// They were taken.
+    Exported,
+    /// They are in no trace.
+    Dropped,
+}
+
 /// What became of a change that the webhook is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {

@@ -156,7 +156,7 @@ impl Stories {
         }
         let (replies, listened, all) = (&self.replies, &self.listened, &mut self.sent);
         let mut sent = |saga: &Saga, events: &[SagaEvent]| {
-            let sender = Sender { id: &saga.id, head: &saga.head, at, reply_topic: replies, partition };
+            let sender = Sender { id: &saga.id, head: &saga.head, at, reply_topic: replies, partition, tracing: None };
             let effects = events.iter().flat_map(|event| effects_of(sender, saga, event)).collect::<Vec<_>>();
             all.extend(effects.iter().filter(|effect| listened.contains(&*effect.topic)).map(Sent::of));
             effects
@@ -202,7 +202,7 @@ impl Stories {
             return Err(format!("{} runs another version than was written here", change.saga));
         }
         story.faults.extend(laws::at_rest(definition, &saga));
-        let sender = Sender { id: &change.saga, head: &saga.head, at, reply_topic: &self.replies, partition };
+        let sender = Sender { id: &change.saga, head: &saga.head, at, reply_topic: &self.replies, partition, tracing: None };
         for happened in &mut story.history[from..] {
             happened.effects = effects_of(sender, &saga, &happened.event);
             let listened = happened.effects.iter().filter(|effect| self.listened.contains(&*effect.topic));

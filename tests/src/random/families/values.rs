@@ -172,7 +172,7 @@ impl World<'_> {
                 return self.faults.push(format!("L12: {illegal}"));
             }
             let behind = row.clone().expect("it is there");
-            let sender = Sender { id, head: &behind.head, at: self.now, reply_topic: "replies", partition: 0 };
+            let sender = Sender { id, head: &behind.head, at: self.now, reply_topic: "replies", partition: 0, tracing: None };
             self.post(&value_effects(sender, &behind, &event));
             self.journal.push((id.clone(), event, self.now));
         }
