@@ -125,10 +125,7 @@ fn run_on<B: Bus + Send + 'static>(
     }
     let knowledge = Arc::new(knowledge);
     let newest = Arc::new(Newest::new(knowledge.clone()));
-    let tracer = match &config.tracing {
-        Some(endpoint) => Some(beside::tracer(config, endpoint, client(&patient(config))?, (&status, &store, &newest, &metrics))?),
-        None => None,
-    };
+    let tracer = tracer(config, &client, (&status, &store, &newest, &metrics))?;
     let (whole, report) = (config.instance(), &reporting(metrics.clone()));
     let parts = Parts {
         setup: &setup,

@@ -329,10 +329,7 @@ fn traces_go_where_settings_say() {
         (&["tracing.endpoint=http://localhost/", "tracing.ratio=2"], "is not a share from 0 to 1"),
         (&["tracing.endpoint=localhost:4318/hunter2"], "tracing.endpoint: expected https://"),
         (&[&*elsewhere, "tracing.headers.authorization=hunter2"], "where others can read them"),
-        (
-            &["tracing.endpoint=http://localhost/", "tracing.sampling=hunter2"],
-            "--set tracing.sampling=***: tracing.sampling: there are",
-        ),
+        (&["tracing.endpoint=http://localhost/", "tracing.header=hunter2"], "--set tracing.header=***: tracing.header: there are"),
     ] {
         let why = config("", &[], flags).expect_err("it is wrong");
         assert!(why.contains(expected) && !why.contains("hunter2"), "{flags:?}: {why}");

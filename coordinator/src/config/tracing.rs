@@ -34,7 +34,7 @@ pub(super) fn read(layers: &mut Layers) -> Option<Endpoint> {
     };
     if !headers.is_empty() && !to.address().is_https && to.address().is_elsewhere() {
         layers.problem(
-            "tracing.headers: they are not sent where others can read them on their way: the endpoint is to be https".to_owned(),
+            "tracing.headers: they are not sent where others can read them on their way: the endpoint has to be https".to_owned(),
         );
     }
     let service = service.unwrap_or_else(|| "ringmaster".to_owned());

@@ -69,7 +69,9 @@ pub fn member_counts(settings: &KafkaSettings, groups: &[String]) -> Result<Vec<
 pub(super) fn committed(settings: &KafkaSettings, group: &str, of: &[(&str, i32)]) -> Result<Vec<Option<i64>>, BusError> {
     let client: BaseConsumer = settings.common().set("group.id", group).create().map_err(|error| bus_error(&error))?;
     let mut asked = TopicPartitionList::new();
-    of.iter().for_each(|(topic, partition)| drop(asked.add_partition(topic, *partition)));
+    for (topic, partition) in of {
+        asked.add_partition(topic, *partition);
+    }
     let found = client.committed_offsets(asked, ANSWER_MAX).map_err(|error| bus_error(&error))?;
     let committed = |(topic, partition): &(&str, i32)| {
         let Some(found) = found.find_partition(topic, *partition) else { return Ok(None) };
