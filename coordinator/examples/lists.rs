@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use ringmaster::alerts::Alerts;
 use ringmaster::api::client::{self, Means};
 use ringmaster::api::{Port, SagaPage, Sources, listen, serve};
+use ringmaster::batches::Batches;
 use ringmaster::config::Config;
 use ringmaster::runtime::{Knowledge, Newest};
 use ringmaster::telemetry::Metrics;
@@ -58,6 +59,7 @@ fn main() {
         acts: Arc::default(),
         editing: Arc::default(),
         settings: Arc::default(),
+        batches: Arc::new(Batches::new(|_| Ok(()))),
     };
     let api = Config::parse("lists", "").expect("defaults").api;
     let port = Port::open(&api, api.listen.expect("an address")).expect("it needs nothing");

@@ -9,6 +9,7 @@
 mod acts;
 mod alerts;
 pub mod allowed;
+mod batches;
 mod broker;
 pub mod client;
 mod clients;
@@ -56,6 +57,7 @@ use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::alerts::Alerts;
+use crate::batches::Batches;
 use crate::config::Setting;
 use crate::runtime::{NOT_CLAIMED, Newest, PartitionStatus, Status, wall};
 use crate::scaling::Scaling;
@@ -63,6 +65,7 @@ use crate::telemetry::Metrics;
 use acts::by_whom;
 pub use acts::{Act, ActAnswer, ActBody, ActEnd, ActPlace, BusHand, Hand, Remembered};
 pub use alerts::{AlertShown, AlertsOf};
+pub use batches::{BatchBody, BatchOrder, BatchPage, BatchProgress, BatchShare, BatchShown, BatchStart, BatchWish};
 pub use broker::{Broker, BusBroker, NotPublished, Published};
 pub use definitions::{DefinitionGraph, DefinitionText, DefinitionVersion, Definitions, PictureFormat, WaitingThere};
 pub use editing::{DefinitionChange, DefinitionChanges, DefinitionPicture, DeployBody, DrawBody, Editing, FilesBody, Pictures};
@@ -117,6 +120,8 @@ pub struct Sources {
     pub editing: Arc<Editing>,
     /// What holds here, and where that is said.
     pub settings: Arc<[Setting]>,
+    /// Acts on many sagas.
+    pub batches: Arc<Batches>,
 }
 
 impl Sources {

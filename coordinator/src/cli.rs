@@ -6,6 +6,7 @@ mod alerts;
 mod arguments;
 mod asking;
 mod backup;
+mod batch;
 mod beside;
 mod buses;
 mod definitions;
@@ -20,7 +21,6 @@ mod instances;
 mod journal;
 mod listening;
 mod manual;
-mod many;
 mod others;
 mod overview;
 mod participant;
@@ -81,6 +81,7 @@ Examples:
   ringmaster saga why order-fulfilment/ord-17    what does it wait for?
   ringmaster saga history order-fulfilment/ord-17
   ringmaster act retry order-fulfilment/ord-17 --why 'it is back'   a way out of where it is stuck
+  ringmaster batch preview retry --stuck --why 'it is back'   the same for many: first which, then do it
   ringmaster token create --name alice --role operator --expires 30d   for whoever asks over HTTP
   ringmaster participant list                which participants are asked, and which are paused or down?
   ringmaster scale --dry-run                 how many processes of each participant would run here now, and why?
@@ -199,7 +200,7 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Quarantine(command) => about_quarantine(&config, command, out),
         Command::Saga(command) => return about_sagas(&config, command, out),
         Command::Act(arguments) => act::act(&config, arguments, out),
-        Command::ActMany(arguments) => many::act(&config, arguments, out),
+        Command::Batch(command) => return batch::batch(&config, command, out),
         Command::Token(command) => return token::token(&config, command, out),
         Command::Config { .. } => check_settings(&config, out),
         // Done above.

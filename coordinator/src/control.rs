@@ -1,9 +1,11 @@
 //! Records of the control topic: how they are sent, and how what became of them is found in the journal.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use ringmaster_bus::{Bus, BusError};
+use ringmaster_core::intake::ControlRecord;
 use ringmaster_schemas::journal::{Change, JournalRecord, Opens, Rejected, SagaEvent, Turn};
 use ringmaster_schemas::names::Topics;
 
@@ -119,6 +121,11 @@ pub(crate) fn wait(
         found.len() < sent.records.len()
     })?;
     Ok(found)
+}
+
+/// The id of the act on a saga that a turn took; none if it took something else, or an act without one.
+pub(crate) fn act_id(turn: &Turn) -> Option<Cow<'_, str>> {
+    ControlRecord::read(&turn.input.as_ref()?.raw).ok()?.id
 }
 
 /// Why it was not taken, if so.

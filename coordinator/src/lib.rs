@@ -9,6 +9,7 @@
 
 pub mod alerts;
 pub mod api;
+pub mod batches;
 pub mod blocking;
 pub mod cli;
 pub mod config;

@@ -14,6 +14,9 @@ pub const JOURNAL_MESSAGE_BYTES_MIN: i64 = 512 * 1024;
 /// A broker tells of a topic a moment after it was made; on a busy machine, some seconds.
 const SEEN_WITHIN: Duration = Duration::from_secs(30);
 const WEEK_MS: &str = "604800000";
+const MONTH_MS: &str = "2592000000";
+/// Smallest `retention.ms` of the topic of batches: what was started ends by itself before that.
+const BATCHES_MS_MIN: i64 = 8 * 86_400_000;
 /// How the names of participants' topics end.
 const COMMANDS_SUFFIX: &str = ".commands";
 
@@ -26,6 +29,8 @@ pub enum Kind {
     Shortened,
     /// Commands, acts: 7 days.
     Traffic,
+    /// Acts on many sagas: 30 days, and nothing that was acknowledged may vanish.
+    Batches,
     /// What routers hand on, and replies with the letters between partitions: 7 days, and nothing that was acknowledged may vanish.
     Routed,
     /// Users' own events: made with defaults if it does not exist, and never judged for retention.
@@ -51,6 +56,7 @@ pub fn needed(topics: &Topics, partitions: i32, start: &[String], commands: &[St
     let kept = shortened.into_iter().chain(history);
     let mut all: Vec<Needed> = kept.map(|(name, partitions, kind)| Needed { name: name.clone(), partitions, kind }).collect();
     all.push(Needed { name: topics.control.clone(), partitions, kind: Kind::Traffic });
+    all.push(Needed { name: topics.batches.clone(), partitions: 1, kind: Kind::Batches });
     all.extend([&topics.replies, &topics.inbox].map(|name| Needed { name: name.clone(), partitions, kind: Kind::Routed }));
     all.extend(commands.iter().map(|name| Needed { name: name.clone(), partitions, kind: Kind::Traffic }));
     for name in start.iter().chain(emitted) {
@@ -115,6 +121,7 @@ pub fn specification(needed: &Needed, replication: i32) -> Specification {
             ("unclean.leader.election.enable", "false"),
         ],
         Kind::Routed => &[("cleanup.policy", "delete"), ("retention.ms", WEEK_MS), ("unclean.leader.election.enable", "false")],
+        Kind::Batches => &[("cleanup.policy", "delete"), ("retention.ms", MONTH_MS), ("unclean.leader.election.enable", "false")],
         Kind::Traffic => &[("cleanup.policy", "delete"), ("retention.ms", WEEK_MS)],
         Kind::Events => &[],
     };
@@ -170,7 +177,7 @@ pub fn faults(description: &Description, topics: &Topics, direct: &[String], par
     let mut wrong = Vec::new();
     let setting = |key: &str| description.settings.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str());
     let is_history = [&topics.journal, &topics.snapshots, &topics.definitions, &topics.schemas, &topics.quarantine].contains(&name);
-    let one = [&topics.definitions, &topics.schemas].contains(&name);
+    let one = [&topics.definitions, &topics.schemas, &topics.batches].contains(&name);
     let same = [&topics.journal, &topics.snapshots, &topics.replies, &topics.control, &topics.inbox].contains(&name);
     if one && description.partitions != 1 {
         wrong.push(format!("  {name}: has {} partitions, must have 1", description.partitions));
@@ -187,7 +194,8 @@ pub fn faults(description: &Description, topics: &Topics, direct: &[String], par
             description.partitions
         ));
     }
-    let is_traffic = [&topics.replies, &topics.control, &topics.inbox].contains(&name) || name.ends_with(COMMANDS_SUFFIX);
+    let is_traffic =
+        [&topics.replies, &topics.control, &topics.inbox, &topics.batches].contains(&name) || name.ends_with(COMMANDS_SUFFIX);
     if is_traffic && setting("cleanup.policy").is_some_and(|policy| policy.contains("compact")) {
         wrong.push(format!("  {name}: cleanup.policy is '{}', must be 'delete': compaction keeps one command or reply of a saga and loses the others", setting("cleanup.policy").unwrap_or_default()));
     }
@@ -209,8 +217,16 @@ pub fn faults(description: &Description, topics: &Topics, direct: &[String], par
             }
         }
     }
+    if *name == topics.batches
+        && let Some(kept) = setting("retention.ms").and_then(|value| value.parse::<i64>().ok())
+        && (0..BATCHES_MS_MIN).contains(&kept)
+    {
+        wrong.push(format!(
+            "  {name}: retention.ms is {kept}, must be at least {BATCHES_MS_MIN}: a batch that runs would be forgotten"
+        ));
+    }
     // Letters between partitions go by the replies.
-    let loses_nothing = is_history || [&topics.inbox, &topics.replies].contains(&name);
+    let loses_nothing = is_history || [&topics.inbox, &topics.replies, &topics.batches].contains(&name);
     if loses_nothing && setting("unclean.leader.election.enable").is_some_and(|value| value != "false") {
         wrong.push(format!("  {name}: unclean.leader.election.enable is true, must be false: it loses acknowledged records"));
     }

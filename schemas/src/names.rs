@@ -53,6 +53,8 @@ pub struct Topics {
     pub quarantine: String,
     /// P partitions: what people do to sagas.
     pub control: String,
+    /// One partition: acts on many sagas, which they are and how far they are.
+    pub batches: String,
     /// P partitions: records of topics that are not read directly, as the router hands them on.
     pub inbox: String,
     /// P partitions: what long-lived sagas were, so that the journal need not be kept for ever.
@@ -70,6 +72,7 @@ impl Topics {
             replies: name("replies"),
             quarantine: name("quarantine"),
             control: name("control"),
+            batches: name("batches"),
             inbox: name("inbox"),
             snapshots: name("snapshots"),
         }

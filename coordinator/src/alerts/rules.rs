@@ -37,7 +37,7 @@ pub const RULES: [Rule; 17] = [
          definition has no answer to. Nothing is lost, and nothing goes on either. `ringmaster saga list --stuck` names them, the longest \
          first; `ringmaster saga why ID` says of each what went wrong and what can be done. When the cause is gone `ringmaster act retry \
          ID --why TEXT` asks again under the same key; `skip` and `resolve` are for what a person knows better. Many of one cause: \
-         `ringmaster act-many retry --stuck --into FILE`.",
+         `ringmaster batch preview retry --stuck --why TEXT`.",
     ),
     rule("PartitionUnowned", Severity::Page, now(Over::Max, "ringmaster_partition_owned", Is::Below, 1.0), PARTITION, 30).says(
         "Nobody owns partition {partition}: its sagas stand",

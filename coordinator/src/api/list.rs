@@ -31,6 +31,8 @@ use plan::Plan;
 /// Sagas of a page, where nothing is said, and at most.
 pub(super) const LIMIT_USUAL: usize = 50;
 pub(super) const LIMIT_MAX: usize = 500;
+/// The same where all pages are read, one after the other, to act on them.
+pub(super) const SELECT_MAX: usize = 2_000;
 /// A row that is read takes the time of so many places.
 const ROW_COSTS: usize = 20;
 /// How often that is looked at, in places.
@@ -121,7 +123,7 @@ impl Question {
         let mark = cursor::mark(&text, is_backward);
         let read = |cursor: String| cursor::read(&cursor, mark).ok_or(Refused::Cursor);
         let behind = cursor.map(read).transpose()?;
-        Ok(Question { text, filter, limit: limit.unwrap_or(LIMIT_USUAL).clamp(1, LIMIT_MAX), is_backward, behind, is_explained })
+        Ok(Question { text, filter, limit: limit.unwrap_or(LIMIT_USUAL).clamp(1, SELECT_MAX), is_backward, behind, is_explained })
     }
 
     fn cursor(&self, position: &Position) -> String {

@@ -21,6 +21,13 @@ use super::problem::CONTENT_TYPE;
     paths(
         super::acts::act,
         super::alerts::alerts,
+        super::batches::list,
+        super::batches::pause,
+        super::batches::preview,
+        super::batches::resume,
+        super::batches::show,
+        super::batches::start,
+        super::batches::stop,
         super::definitions::all,
         super::definitions::one,
         super::definitions::picture,

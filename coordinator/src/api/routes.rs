@@ -13,8 +13,8 @@ use super::allowed::May;
 use super::gate::{self, Gate};
 use super::problem::Problem;
 use super::{
-    Sources, acts, definitions, editing, held_tokens, instances, live, me, metrics, openapi, overview, participants, partitions,
-    quarantine, readiness, sagas, scaling, settings, topics,
+    Sources, acts, batches, definitions, editing, held_tokens, instances, live, me, metrics, openapi, overview, participants,
+    partitions, quarantine, readiness, sagas, scaling, settings, topics,
 };
 
 /// How much answering takes.
@@ -60,6 +60,13 @@ pub(super) fn all() -> Vec<Route> {
         get_of("/readyz",                May::Reach,      Weight::Probe, get(readiness)),
         get_of("/metrics",               May::Measure,    Weight::Light, get(metrics)),
         post_of("/api/v1/acts",          May::Act,        Weight::Act,   post(acts::act)),
+        get_of("/api/v1/batches",        May::See,        Weight::Light, get(batches::list)),
+        post_of("/api/v1/batches",       May::Operate,    Weight::Store, post(batches::preview)),
+        get_of("/api/v1/batches/{id}",   May::See,        Weight::Light, get(batches::show)),
+        post_of("/api/v1/batches/{id}/pause",  May::Operate, Weight::Act, post(batches::pause)),
+        post_of("/api/v1/batches/{id}/resume", May::Operate, Weight::Act, post(batches::resume)),
+        post_of("/api/v1/batches/{id}/start",  May::Operate, Weight::Act, post(batches::start)),
+        post_of("/api/v1/batches/{id}/stop",   May::Operate, Weight::Act, post(batches::stop)),
         get_of("/api/v1/definitions",    May::See,        Weight::Store, get(definitions::all)),
         get_of("/api/v1/definitions/{name}/graph", May::See, Weight::Store, get(definitions::picture)),
         get_of("/api/v1/definitions/{name}/{version}", May::See, Weight::Store, get(definitions::one)),

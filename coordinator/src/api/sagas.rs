@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::everyone::{Request, Scope, ask_others, ask_owner};
-use super::list::{self, Asked, Bounds, LIMIT_MAX, Question, Refused, SagaPage};
+use super::list::{self, Asked, Bounds, LIMIT_MAX, Question, Refused, SELECT_MAX, SagaPage};
 use super::openapi::Problems;
 use super::problem::{Problem, Refusal};
 use super::{Sources, overview, saga};
@@ -76,43 +76,44 @@ impl IdQuery {
 #[utoipa::path(get, path = "/api/v1/sagas", tag = "sagas", params(ListQuery), responses((status = 200, body = SagaPage), Problems))]
 pub(super) async fn sagas(State(sources): State<Arc<Sources>>, request: Request, Query(query): Query<ListQuery>) -> Response {
     let ListQuery { filter, limit, order, cursor, explain, partitions } = query;
-    if limit.is_some_and(|limit| !(1..=LIMIT_MAX).contains(&limit)) {
-        return Problem::BadRequest.because(format!("limit is from 1 to {LIMIT_MAX}")).into_response();
+    // Another instance may be selecting.
+    let most = if partitions.is_some() { SELECT_MAX } else { LIMIT_MAX };
+    if limit.is_some_and(|limit| !(1..=most).contains(&limit)) {
+        return Problem::BadRequest.because(format!("limit is from 1 to {most}")).into_response();
     }
-    let known = sources.knowledge.get();
     let asked = Asked { filter, limit, is_backward: order == Order::Newest, cursor, is_explained: explain };
-    let question = match Question::of(asked, &known.catalog) {
-        Ok(question) => question,
-        Err(refused) => return refusal(refused),
-    };
-    let scope = match Scope::of(&sources, partitions.as_deref()) {
-        Ok(scope) => scope,
-        Err(why) => return Problem::BadRequest.because(why).into_response(),
-    };
-    let mut page = match here(&sources, &scope, &question) {
-        Ok(page) => page,
-        Err(why) => return Problem::Failed.because(why).into_response(),
-    };
-    let others = ask_others::<SagaPage>(&sources, &scope, &request);
+    match page(&sources, &request, (asked, partitions.as_deref())) {
+        Ok(page) => Json(page).into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// A page of what is asked for, of all instances; `request` is how others are asked for it.
+pub(super) fn page(sources: &Sources, request: &Request, (asked, only): (Asked, Option<&str>)) -> Result<SagaPage, Refusal> {
+    let known = sources.knowledge.get();
+    let question = Question::of(asked, &known.catalog).map_err(refusal)?;
+    let scope = Scope::of(sources, only).map_err(|why| Problem::BadRequest.because(why))?;
+    let mut page = here(sources, &scope, &question).map_err(|why| Problem::Failed.because(why))?;
+    let others = ask_others::<SagaPage>(sources, &scope, request);
     page.missing.extend(others.missing);
     if !scope.is_asked_by_another {
         page = SagaPage::joined(others.answers.into_iter().chain([page]).collect(), &question);
     }
-    Json(page).into_response()
+    Ok(page)
 }
 
-fn refusal(refused: Refused) -> Response {
+fn refusal(refused: Refused) -> Refusal {
     match refused {
         Refused::Filter(wrong) => {
             let detail = format!("the filter, at character {}: {}; {}", wrong.column, wrong.message, wrong.hint);
             let error = json!({ "column": wrong.column, "message": wrong.message, "hint": wrong.hint });
-            Problem::BadFilter.because(detail).with("errors", json!([error])).into_response()
+            Problem::BadFilter.because(detail).with("errors", json!([error]))
         }
         Refused::Cursor => {
             let detail = "the cursor is none of this filter and order: begin without one".to_owned();
-            Problem::BadCursor.because(detail).into_response()
+            Problem::BadCursor.because(detail)
         }
-        Refused::Nothing(why) => Problem::NotFound.because(why).into_response(),
+        Refused::Nothing(why) => Problem::NotFound.because(why),
     }
 }
 

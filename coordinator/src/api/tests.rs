@@ -49,6 +49,7 @@ pub(super) fn sources(store: Arc<dyn Store>) -> Sources {
         acts: Arc::default(),
         editing: Arc::default(),
         settings: Arc::default(),
+        batches: Arc::new(Batches::new(|_| Ok(()))),
     }
 }
 

@@ -98,7 +98,7 @@ pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write
     body.check_kind().map_err(|why| usage(why.to_owned()))?;
     // Where there is an address, or where nobody else reaches the bus, the coordinator itself brings it.
     if arguments.asked.api.is_some() || config.bus == BusKind::Embedded {
-        let answer = post(config, arguments.asked.api.as_ref(), body)?;
+        let answer = post(config, arguments.asked.api.as_ref(), &body)?;
         return match &*answer.outcome {
             "open" => Err(Failure::new(Exit::Waited, OPEN)),
             _ => say(out, format_args!("{}", answer.detail)),

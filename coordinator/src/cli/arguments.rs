@@ -12,7 +12,7 @@ pub(super) use self::deployed::{DefinitionsCommand, TopicsCommand};
 pub(super) use self::quarantine::QuarantineCommand;
 pub(super) use self::saga::SagaCommand;
 pub(super) use super::asking::Asked;
-use super::{act, alerts, deploy, graph, manual, many, participant, participants, replay, scale, test, token};
+use super::{act, alerts, batch, deploy, graph, manual, participant, participants, replay, scale, test, token};
 
 /// An event-sourced saga coordinator on Kafka: services publish events, Ringmaster runs the sagas that they start, sends commands
 /// to participants, and undoes what was done when a saga cannot finish.
@@ -252,11 +252,10 @@ pub(super) enum Command {
     Act(act::ActArguments),
     /// Do the same to many sagas: select and look, then do it to those, as they were seen.
     ///
-    /// With --into FILE those that a filter finds are written down, each with the state that it was seen in, and nothing is done. With --from
-    /// FILE --expected COUNT the act is sent to each of them, --rate a second, and done only where the saga still is in that state: what was
-    /// shown is hit, or less, never more, whoever takes over meanwhile. SIGINT ends it; the same command goes on.
-    #[command(after_help = many::EXAMPLES)]
-    ActMany(many::ManyArguments),
+    /// `preview` selects what a filter finds, each saga with its last turn, and does nothing. `start` has the coordinators act on each of
+    /// them, --rate a second, where that is still its last turn: what was shown is hit, or less, never more, whoever takes over meanwhile.
+    #[command(subcommand, after_help = batch::EXAMPLES)]
+    Batch(batch::BatchCommand),
     /// Make, list and revoke tokens, by which people and programs ask a coordinator over HTTP.
     #[command(subcommand, after_help = token::EXAMPLES)]
     Token(token::TokenCommand),

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -58,14 +59,24 @@ pub(super) fn ask(config: &Config, api: Option<&Address>, path: &str) -> Result<
 }
 
 /// Asks for an act; the answer, which may be that it is open.
-pub(super) fn post(config: &Config, api: Option<&Address>, body: ActBody) -> Result<ActAnswer, Failure> {
+pub(super) fn post(config: &Config, api: Option<&Address>, body: &ActBody) -> Result<ActAnswer, Failure> {
+    let by = body.by.clone();
+    post_typed(config, api, ("/api/v1/acts", by), |by| ActBody { by, ..body.clone() })
+}
+
+/// Asks for something, by a body that says who wants it unless a token does.
+pub(super) fn post_typed<B: Serialize, T: DeserializeOwned>(
+    config: &Config,
+    api: Option<&Address>,
+    (path, by): (&str, Option<String>),
+    body: impl FnOnce(Option<String>) -> B,
+) -> Result<T, Failure> {
     let address = address(config, api)?;
     let caller = caller(&address)?;
-    // With a token it is the token that says who acts.
-    let body = if caller.has_token() { ActBody { by: None, ..body } } else { body };
+    let body = body(by.filter(|_| !caller.has_token()));
     let key = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
     let text = serde_json::to_string(&body).expect("texts are always JSON");
-    let answer = caller.post("/api/v1/acts", &text, &[("idempotency-key", &key)]);
+    let answer = caller.post(path, &text, &[("idempotency-key", &key)]);
     let answer = answer.map_err(|why| Failure::new(Exit::Unreachable, format_args!("{why}; whether it is done is not known")))?;
     let unknown = |error| Failure::new(Exit::Failed, format_args!("another version of Ringmaster answers: {error}"));
     serde_json::from_value(read(&address, &answer)?).map_err(unknown)
@@ -101,8 +112,8 @@ pub(super) fn read(address: &Address, answer: &Answer) -> Result<Value, Failure>
         403 => Err(Failure::new(Exit::NotAllowed, format_args!("{address}: {}", why()))),
         404 => Err(Failure::new(Exit::NotFound, why())),
         409 => {
-            let reason = body["reason"].as_str().unwrap_or_default();
-            Err(Failure::new(Exit::Rejected, format_args!("{reason}: {}", why())))
+            let reason = body["reason"].as_str().map_or_else(String::new, |reason| format!("{reason}: "));
+            Err(Failure::new(Exit::Rejected, format_args!("{reason}{}", why())))
         }
         422 => Err(Failure::new(Exit::Definition, mistakes(&body).unwrap_or_else(why))),
         _ => Err(Failure::new(Exit::Failed, why())),

@@ -1,4 +1,4 @@
-//! What commands have in common that bring records to sagas again, or act on many: who does it, to how many, how fast, and how it is told what became of them.
+//! What commands have in common that bring records to sagas again: who does it, to how many, how fast, and how it is told what became of them.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -71,12 +71,11 @@ impl HandArguments {
         self.expected.is_some()
     }
 
-    /// Who does it and why, if it is to be done: to as many as were expected, else to none.
-    /// `words` says how many that are.
-    pub(super) fn confirmed(&self, count: usize, words: fn(usize) -> String) -> Result<Option<Hand<'_>>, Failure> {
+    /// Who does it and why, if it is to be done: to as many records as were expected, else to none.
+    pub(super) fn confirmed(&self, count: usize) -> Result<Option<Hand<'_>>, Failure> {
         let (Some(expected), Some(why)) = (self.expected, self.why.as_deref()) else { return Ok(None) };
         if expected != count {
-            let why = format!("it is about {} now, not {expected}: look again, without --expected", words(count));
+            let why = format!("it is about {} now, not {expected}: look again, without --expected", records(count));
             return Err(Failure::new(Exit::Rejected, why));
         }
         let by = self.by.as_deref().ok_or_else(|| Failure::new(Exit::Usage, "say who does it: --by NAME"))?;

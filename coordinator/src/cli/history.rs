@@ -27,8 +27,10 @@ use super::progress::Progress;
 use super::saga::check_id;
 use super::text::{self, printable, time};
 use crate::api;
+use crate::batches::is_of_batch;
 use crate::blocking;
 use crate::config::Config;
+use crate::control;
 use crate::runtime;
 
 /// What stands on the command line.
@@ -267,7 +269,10 @@ impl<'a> Story<'a> {
             Cause::Input { topic, next } => {
                 let id = usize::try_from(*topic).ok().and_then(|topic| decision.topics.get(topic));
                 let name = id.map(|id| self.topics.get(id).cloned().unwrap_or_else(|| hex(id)));
-                format!("{} at {}", name.as_deref().unwrap_or("an input"), next - 1)
+                let name = name.as_deref().unwrap_or("an input");
+                let act = control::act_id(turn);
+                let batch = act.as_deref().and_then(is_of_batch).map_or_else(String::new, |batch| format!(", batch {batch}"));
+                format!("{name} at {}{batch}", next - 1)
             }
             Cause::Routed { from, .. } => {
                 let name = self.topics.get(&from.source).cloned().unwrap_or_else(|| hex(&from.source));

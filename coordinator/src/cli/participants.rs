@@ -132,7 +132,7 @@ fn body_of(act: ParticipantAct, arguments: &PauseArguments) -> ActBody {
 /// By a coordinator, which says who may.
 fn over_http(config: &Config, act: ParticipantAct, arguments: &PauseArguments) -> Result<Became, Failure> {
     let mut became = Became::default();
-    for place in post(config, arguments.asked.api.as_ref(), body_of(act, arguments))?.places {
+    for place in post(config, arguments.asked.api.as_ref(), &body_of(act, arguments))?.places {
         match &*place.outcome {
             "done" => became.done.push(place.partition),
             "rejected" => became.rejected.push((place.partition, place.reason.unwrap_or_default(), place.detail)),

@@ -53,7 +53,7 @@ pub(super) fn discard(config: &Config, arguments: &DiscardArguments, out: &mut d
     let access = if arguments.hand.is_meant() { Access::Write } else { Access::Read };
     let mut any = buses::open(config, access)?;
     let selected = Selected::read(&mut any, config, &arguments.select, None, &|_| None)?;
-    let Some(hand) = arguments.hand.confirmed(selected.entries.len(), records)? else {
+    let Some(hand) = arguments.hand.confirmed(selected.entries.len())? else {
         return tell_dry(&selected, "discarded", arguments.hand.json, out);
     };
     let topic = Topics::new(&config.prefix).quarantine;
@@ -79,7 +79,7 @@ pub(super) fn redrive(config: &Config, arguments: &RedriveArguments, out: &mut d
     let mut any = buses::open(config, access)?;
     let why_not = |record: &Quarantined| why_not(record, &topics, pace.accept_old);
     let selected = Selected::read(&mut any, config, &arguments.select, Some(&topics.replies), &why_not)?;
-    let Some(hand) = arguments.hand.confirmed(selected.entries.len(), records)? else {
+    let Some(hand) = arguments.hand.confirmed(selected.entries.len())? else {
         return tell_dry(&selected, "brought again", arguments.hand.json, out);
     };
     let stop = stop_signal()?;

@@ -26,7 +26,7 @@ use super::buses::{self, Access, AnyBus, on_bus};
 use super::definitions::{require_topics, say};
 use super::entries;
 use super::exit::{Exit, Failure};
-use super::hand::{Hand, HandArguments, PaceArguments, Told, records};
+use super::hand::{Hand, HandArguments, PaceArguments, Told};
 use super::progress::Progress;
 use super::run::stop_signal;
 use super::saga::saga;
@@ -145,7 +145,7 @@ pub(super) fn input(config: &Config, arguments: &ReplayArguments, out: &mut dyn 
         };
         survey.read(bus, (arguments.from, arguments.to), &mut |id| is_known(config, asked.api.as_ref(), id))?;
         survey.missing.sort_by_key(|missing| (missing.timestamp, missing.partition, missing.offset));
-        let Some(hand) = hand.confirmed(survey.missing.len(), records)? else { return survey.tell(arguments.hand.json, out) };
+        let Some(hand) = hand.confirmed(survey.missing.len())? else { return survey.tell(arguments.hand.json, out) };
         let stop = stop_signal()?;
         let inbox = Inbox::find(bus, &config.prefix)?;
         let mut told = Told::new(arguments.hand.json);

@@ -147,6 +147,7 @@ fn run_on<B: Bus + Send + 'static>(
     tracer.into_iter().for_each(|tracer| instance.trace(tracer));
     let following = following(config, settings);
     let scaling = attend(&mut instance, config.scaling(setup.worker().outputs, ask_members(config)), &status, &newest);
+    let batches = beside::batches(&mut instance, config, &status, client.clone());
     instance.follow(Follower::new(client(&patient(config))?, following, knowledge, setup), newest.clone());
     let (partitions, alerts) = (config.partitions, Arc::new(Alerts::new(&config.instance)));
     let (hand, acts) = (Some(hand(config, client.clone())), Arc::default());
@@ -164,6 +165,7 @@ fn run_on<B: Bus + Send + 'static>(
         tokens,
         hand,
         acts,
+        batches,
         editing,
         settings: shown,
     };
@@ -324,7 +326,7 @@ fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
 }
 
 /// The settings of a client that reads what comes now and then: its fetches wait longer, and are fewer.
-fn patient(config: &Config) -> Config {
+pub(super) fn patient(config: &Config) -> Config {
     let mut config = config.clone();
     config.kafka.passthrough.entry("fetch.wait.max.ms".to_owned()).or_insert_with(|| FOLLOWER_FETCH_WAIT_MS.to_string());
     config

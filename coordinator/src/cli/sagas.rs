@@ -57,7 +57,7 @@ pub(super) struct FilterArguments {
 
 impl FilterArguments {
     /// The filter that they are short for. `live`: those that have ended are left out where nothing else says how sagas stand.
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let mut terms: Vec<String> = self.filter.iter().cloned().collect();
         for (is_said, term) in [(self.stuck, "status:stuck"), (self.parked, "waits:parked"), (self.paused, "waits:paused")] {
             terms.extend(is_said.then(|| term.to_owned()));
@@ -134,7 +134,7 @@ pub(super) fn list(
 }
 
 /// Those that a filter means, at most so many, and whether there are more.
-pub(super) fn select(
+fn select(
     config: &Config,
     filter: &FilterArguments,
     (limit, newest): (usize, bool),
@@ -208,7 +208,7 @@ pub(super) fn reason(saga: &SagaLine) -> String {
 }
 
 /// The step that it is at.
-pub(super) fn step(saga: &SagaLine) -> String {
+fn step(saga: &SagaLine) -> String {
     let Some(waits) = &saga.waits else { return "-".to_owned() };
     let undo = if waits.undo { " (undo)" } else { "" };
     format!("{}{undo}", waits.step.as_deref().unwrap_or("-"))

@@ -1,6 +1,7 @@
 //! The command line as users have it: the binary, its output, its exit codes, on the embedded bus.
 
 mod acts;
+mod batches;
 mod definitions;
 mod deploy;
 mod language;

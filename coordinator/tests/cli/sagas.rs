@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::site::{PATIENCE, Site};
 
 /// Nobody answers for the hotel; for nobody at all the end cannot be told; and no nights cannot be shared.
-const TRIP: &str = "
+pub(crate) const TRIP: &str = "
 saga: trip
 start: { on: TripBooked, from: trips, key: event.trip_id }
 deadline: 3d

@@ -63,7 +63,9 @@ impl World {
     pub fn renew(&mut self, name: &str) {
         assert!(self.services.iter().all(Option::is_none), "{}: its services have ended", self.name);
         let topics = self.topics();
-        for topic in [topics.journal, topics.definitions, topics.schemas, topics.replies, topics.quarantine, topics.control] {
+        for topic in
+            [topics.journal, topics.definitions, topics.schemas, topics.replies, topics.quarantine, topics.control, topics.batches]
+        {
             let _ = self.broker().delete_topic(&topic);
         }
         (self.folder, self.prefix) = (new_folder(), new_prefix());

@@ -55,7 +55,6 @@ fn what_is_done_to_many_is_interrupted_and_gone_on_with() {
     let coordinator = world.owner("blue");
     replay_input(&world, &coordinator);
     redrive(&world, &coordinator);
-    act_many(&world, &coordinator);
     coordinator.stop();
 }
 
@@ -102,28 +101,4 @@ fn redrive(world: &World, coordinator: &Coordinator) {
     said(&world.ringmaster(&["quarantine", "list"]), 0, &["nothing is in quarantine", &format!("{COUNT} that were redriven")]);
     until("inventory is asked for each", || world.command_count("inventory") >= 2 * COUNT as i64);
     assert_eq!(asked(world, 0..2 * COUNT), vec![1; 2 * COUNT as usize], "each once");
-}
-
-/// All of them are paused by a filter.
-fn act_many(world: &World, coordinator: &Coordinator) {
-    let (address, mut tries, all) = (coordinator.address.to_string(), 0, 2 * COUNT);
-    let mut select = |act: &str, filter: &[&str]| {
-        let mut file = String::new();
-        until("all are listed", || {
-            tries += 1;
-            file = format!("{act}-{tries}.json");
-            let listed = world.ringmaster(&[&["act-many", act, "--into", &file, "--api", &address], filter].concat());
-            String::from_utf8_lossy(&listed.stdout).contains(&format!("--expected {all} "))
-        });
-        file
-    };
-    let file = select("pause", &["--definition", orders::SAGA]);
-    let pause = ["act-many", "pause", "--from", &file];
-    let words = ["were not sent", "the same command goes on, and does nothing twice"];
-    let count = interrupt(world, ("act-many", all), &pause, "  done", &words);
-    let again = world.ringmaster(&[&pause[..], &["--expected", &all.to_string()], &HAND].concat());
-    said(&again, 12, &[&format!("{} done, {count} rejected", all - count)]);
-    let moved_on = String::from_utf8_lossy(&again.stdout).lines().filter(|line| line.contains("  MOVED_ON")).count() as u64;
-    assert_eq!(moved_on, count, "those that were hit before are left alone");
-    select("resume", &["--paused"]);
 }

@@ -59,7 +59,9 @@ fn topics() {
             let kept = match (topic.kind, retention) {
                 (Kind::History, Some("-1")) => "for ever".to_owned(),
                 (Kind::Shortened, Some("-1")) => "for ever, or by `journal_retention`".to_owned(),
-                (Kind::Traffic | Kind::Routed, Some(ms)) => format!("{} days", ms.parse::<u64>().expect("a number") / 86_400_000),
+                (Kind::Traffic | Kind::Routed | Kind::Batches, Some(ms)) => {
+                    format!("{} days", ms.parse::<u64>().expect("a number") / 86_400_000)
+                }
                 other => panic!("{}: {other:?}", topic.name),
             };
             vec![quoted(&topic.name), if topic.partitions == 1 { "1" } else { "P" }.to_owned(), kept]

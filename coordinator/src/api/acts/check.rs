@@ -8,9 +8,16 @@ const NAME_BYTES_MAX: usize = 200;
 /// A value is no larger than what goes into a record of the journal with all that is around it, in bytes.
 const VALUE_BYTES_MAX: usize = 500_000;
 
+impl Act {
+    /// Whether it is for one of a saga's steps.
+    pub(crate) fn takes_step(self) -> bool {
+        matches!(self, Act::Retry | Act::Skip | Act::Resolve | Act::Approve | Act::Refuse)
+    }
+}
+
 impl ActBody {
     /// What is wrong with it, for people.
-    pub(super) fn check(&self) -> Result<(), &'static str> {
+    pub(in crate::api) fn check(&self) -> Result<(), &'static str> {
         of_any(self)?;
         self.check_kind()
     }
@@ -49,8 +56,7 @@ fn of_any(body: &ActBody) -> Result<(), &'static str> {
 
 fn of_its_kind(body: &ActBody) -> Result<(), &'static str> {
     let wrong = Err;
-    let takes_step = matches!(body.act, Act::Retry | Act::Skip | Act::Resolve | Act::Approve | Act::Refuse);
-    if body.step.is_some() && !takes_step {
+    if body.step.is_some() && !body.act.takes_step() {
         return wrong("`step` is said to retry, skip, resolve, approve or refuse");
     }
     if body.if_turn.is_some() && matches!(body.act, Act::Start | Act::ParticipantPause | Act::ParticipantResume) {
