@@ -37,6 +37,7 @@ mod scaling;
 mod server;
 mod settings;
 mod shown;
+mod step_times;
 mod tls;
 pub mod tokens;
 mod topics;
@@ -87,6 +88,7 @@ pub use scaling::{AllScaling, ParticipantScaling};
 pub use server::{Port, Server, listen, serve};
 pub use settings::Settings;
 pub use shown::ShownBytes;
+pub use step_times::StepTime;
 use tokens::Tokens;
 pub use topics::{NeededTopic, NeededTopics, TopicHeader, TopicRecord};
 use who::Principal;
@@ -223,7 +225,11 @@ async fn partitions(State(sources): State<Arc<Sources>>) -> Response {
 /// How many sagas stand where, and what has happened.
 #[utoipa::path(get, path = "/api/v1/overview", tag = "sagas", params(OfPartitions), responses((status = 200, body = Overview), Problems))]
 async fn overview(State(sources): State<Arc<Sources>>, request: Request, Query(of): Query<OfPartitions>) -> Response {
-    let found = |here: &[i32]| Ok(Overview::of(&sources.counted(here)?, &sources.knowledge.get().catalog));
+    let found = |here: &[i32]| {
+        let knowledge = sources.knowledge.get();
+        let steps = step_times::step_times(&sources.metrics.step_sums(), &knowledge.catalog);
+        Ok(Overview { steps, ..Overview::of(&sources.counted(here)?, &knowledge.catalog) })
+    };
     let add = |all: &mut Overview, others: Others<Overview>| {
         others.answers.into_iter().for_each(|other| all.add(other));
         all.add(Overview { missing: others.missing, ..Overview::default() });

@@ -5,6 +5,7 @@ mod again;
 mod alerts;
 mod arguments;
 mod asking;
+mod attending;
 mod backup;
 mod batch;
 mod beside;

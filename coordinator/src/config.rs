@@ -199,6 +199,7 @@ pub struct Limits {
     pub checkpoint_every: Duration,
     pub checkpoint_rows_max: usize,
     pub flush_every: Duration,
+    pub scrub_every: Duration,
     pub claim_backoff_first: Duration,
     pub claim_backoff_max: Duration,
 }
@@ -348,6 +349,7 @@ fn read_limits(layers: &mut Layers, partitions: usize, workers: usize) -> Limits
         ),
         checkpoint_rows_max: layers.read(&["limits", "checkpoint_rows_max"], 100_000, values::count(1, 10_000_000)),
         flush_every: layers.read(&["limits", "flush_every"], Duration::from_secs(10), values::duration_within("10ms", "1d")),
+        scrub_every: layers.read(&["limits", "scrub_every"], Duration::from_secs(600), values::duration_within("1s", "7d")),
         claim_backoff_first: layers.read(&["limits", "claim_backoff_first"], Duration::from_millis(100), backoff()),
         claim_backoff_max: layers.read(&["limits", "claim_backoff_max"], Duration::from_secs(10), backoff()),
     };

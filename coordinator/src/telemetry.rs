@@ -11,12 +11,15 @@ mod family;
 mod foretold;
 mod metrics;
 pub mod names;
+mod port;
+mod scrubbed;
 mod took;
 mod watched;
 
 use std::io::IsTerminal as _;
 
 pub use metrics::Metrics;
+pub use took::StepSums;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Log;

@@ -25,12 +25,14 @@ impl Rule {
 const PARTITION: &[&str] = &["partition"];
 const PARTICIPANT: &[&str] = &["participant"];
 const TOPIC: &[&str] = &["topic"];
+const STEP: &[&str] = &["definition", "step"];
+const ROLE: &[&str] = &["role"];
 
 /// Answers of a participant, good or bad, in time or not.
 const ANSWERS: (&str, &[&str]) = ("outcome", &["succeeded", "refused", "failed", "late"]);
 
 /// All of them: what pages first.
-pub const RULES: [Rule; 17] = [
+pub const RULES: [Rule; 23] = [
     rule("SagaStuck", Severity::Page, now(Over::Sum, "ringmaster_partition_stuck", Is::Above, 0.0), &[], 60).says(
         "Sagas need a person",
         "A step, an undo or an event of these sagas cannot go on by itself: its attempts are used up, or it failed in a way that the \
@@ -38,6 +40,14 @@ pub const RULES: [Rule; 17] = [
          first; `ringmaster saga why ID` says of each what went wrong and what can be done. When the cause is gone `ringmaster act retry \
          ID --why TEXT` asks again under the same key; `skip` and `resolve` are for what a person knows better. Many of one cause: \
          `ringmaster batch preview retry --stuck --why TEXT`.",
+    ),
+    rule("Orphan", Severity::Page, now(Over::Max, "ringmaster_orphans", Is::Above, 0.0), PARTITION, 0).says(
+        "Partition {partition} has rows that nothing will ever wake",
+        "All rows of the store are looked at now and then (`limits.scrub_every`), and some of this partition wait for something that will not \
+         come, or are in an index no more, or their row is gone: a bug, or a store that is damaged. The log of the instance that owns it has \
+         the first twenty, and why. The journal has everything: `ringmaster replay journal` says whether the store is what the journal makes. \
+         If it is not, stop the instance, move `store` away from its data directory, and start it: the store is made anew. If it is, \
+         `ringmaster saga why ID` and `ringmaster act cancel ID --why TEXT` help the saga; keep the log, and the saga's history, for who mends it.",
     ),
     rule("PartitionUnowned", Severity::Page, now(Over::Max, "ringmaster_partition_owned", Is::Below, 1.0), PARTITION, 30).says(
         "Nobody owns partition {partition}: its sagas stand",
@@ -85,6 +95,22 @@ pub const RULES: [Rule; 17] = [
          seconds, and go on where they were; all others go on meanwhile. `/readyz` and the log say which partition and why. Restore the \
          batch from a replica, or the permission; nothing of the topic should be deleted.",
     ),
+    rule("InputLag", Severity::Page, now(Over::Max, "ringmaster_input_lag_seconds", Is::Above, 60.0), TOPIC, 60).says(
+        "Records of topic {topic} wait for longer than a minute until they are taken",
+        "The oldest record of this topic that is not taken was written more than a minute ago. On a topic of events customers wait for their \
+         sagas to begin; on the replies commands run out of time though they were answered. `ringmaster_input_lag_records` says how many wait, \
+         and in which partition. If StartsHeld fires too, sagas are not started on purpose: a participant is too slow, and \
+         `ringmaster participant scaling` says which. If `/readyz` names the topic it cannot be read. Else the coordinator has too little CPU, \
+         or has just been started behind a pause: then the lag falls by itself, and more instances or `workers` help where it does not.",
+    ),
+    rule("SloMissed", Severity::Page, now(Over::Max, "ringmaster_participant_late_seconds", Is::Above, 0.0), PARTICIPANT, 10).says(
+        "{participant} answers too late",
+        "The oldest command that this participant has not answered is older than its SLO: `participants.NAME.slo`, or half the shortest timeout \
+         of the steps that ask it. Customers wait, and attempts are about to run out of time. `ringmaster participant scaling NAME` says what it \
+         can, what is asked of it, and how many members it should have; if it answers nothing at all, ParticipantSilent fires too. Start more \
+         members, or mend what makes them slow. Where neither is possible now, `ringmaster participant pause NAME --why TEXT` parks what would \
+         be asked, and nothing of it times out. An SLO that is too short for what it does: set a longer one.",
+    ),
     rule("RouteGap", Severity::Page, grows(120, "ringmaster_route_gaps_total", Is::Above, 0.0), &[], 300).says(
         "Records of the inbox are missing: what is routed stands",
         "Records that were routed come, and some before them do not: the inbox has lost records, so that what follows is not taken. Start \
@@ -117,6 +143,41 @@ pub const RULES: [Rule; 17] = [
         "A participant is not asked, since its breaker is open or a person paused it, and what waits for it gets old. Clocks of those sagas \
          stand, and their customers wait. `ringmaster participant list` says who paused it, or why it opened; `ringmaster saga list \
          --parked --participant NAME` which sagas those are. Mend it, or end the pause by `ringmaster participant resume NAME --why TEXT`.",
+    ),
+    rule("WaitingTooLong", Severity::Warn, now(Over::Sum, "ringmaster_waiting_too_long", Is::Above, 0.0), STEP, 0).says(
+        "Sagas of {definition} wait at {step} for longer than is usual",
+        "Three times as long as 99 of 100 that ended took since the coordinator was started, as of the last look at all rows \
+         (`limits.scrub_every`). Nothing is lost, and each has its timer or is waited for from outside; but somebody may have forgotten it, or \
+         an answer that always came does not. `ringmaster saga list --filter 'definition:NAME step:STEP'` names them, \
+         `ringmaster saga why ID` says what each waits for and what wakes it. If it is a participant's answer see OldestUnanswered.",
+    ),
+    rule(
+        "ApprovalOld",
+        Severity::Warn,
+        now(Over::Max, "ringmaster_approvals_oldest_seconds", Is::Above, 86_400.0),
+        ROLE,
+        0,
+    )
+    .says(
+        "An approval of {role} has been waited for for more than a day",
+        "A saga asks somebody of this role for yes or no, and nobody has answered for a day, as of the last look at all rows \
+         (`limits.scrub_every`). `ringmaster saga list --filter waits:approval` names the sagas, `ringmaster saga why ID` shows what is \
+         asked; whoever may answers by `ringmaster act approve ID --why TEXT` or `refuse`. Tell whoever has the role. If days are \
+         usual there, raise the number in this rule; `escalate` in the definition asks others in time.",
+    ),
+    rule(
+        "RetentionTooShort",
+        Severity::Warn,
+        now(Over::Max, "ringmaster_retention_used_ratio", Is::Above, 0.8),
+        PARTITION,
+        0,
+    )
+    .says(
+        "A saga of partition {partition} is nearly as old as its participants remember",
+        "A saga lives, mostly since it is stuck, parked or paused, for more than four fifths of the time for which a participant that it asks \
+         recognises what it did before (`participants.NAME.remembers`). Beyond that a command that is sent again may be carried out twice, \
+         and an undo finds nothing to undo. `ringmaster saga list --filter status:stuck,parked,paused,held` names the oldest. Bring \
+         them to their end; or let the service keep its memory for longer, and then raise the setting.",
     ),
     rule("QuarantineGrows", Severity::Warn, grows(300, "ringmaster_inputs_quarantined_total", Is::Above, 0.0), &[], 0).says(
         "Records came that cannot be taken",

@@ -205,7 +205,10 @@ pub(super) async fn act(
         Ok(Json(body)) => body,
         Err(rejection) => return Problem::of(rejection.status()).because(rejection.body_text()).into_response(),
     };
-    match done(&sources, &principal, &request, &body) {
+    let became = done(&sources, &principal, &request, &body);
+    let (act, outcome) = (json!(body.act), became.as_ref().map_or("refused", |answer| &answer.outcome));
+    sources.metrics.act(act.as_str().unwrap_or_default(), outcome);
+    match became {
         Ok(answer) => answered(answer),
         Err(refusal) => refusal.into_response(),
     }

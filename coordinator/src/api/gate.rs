@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::{Request, State};
@@ -80,6 +80,7 @@ pub(super) struct Gate {
     acts: Arc<Semaphore>,
     live: Arc<Hub>,
     denials: Denials,
+    metrics: Arc<Metrics>,
 }
 
 /// Whoever was admitted to what goes on for long.
@@ -109,7 +110,7 @@ impl Gate {
     pub(super) fn new(who: Who, limits: Limits, live: Arc<Hub>, metrics: Arc<Metrics>) -> Gate {
         let semaphore = |places| Arc::new(Semaphore::new(places));
         let [requests, reads, reads_for_others, acts] = [limits.requests, limits.reads, limits.reads, limits.acts].map(semaphore);
-        Gate { who, limits, requests, reads, reads_for_others, acts, live, denials: Denials::new(metrics) }
+        Gate { who, limits, requests, reads, reads_for_others, acts, live, denials: Denials::new(metrics.clone()), metrics }
     }
 
     pub(super) fn who(&self) -> &Who {
@@ -204,9 +205,16 @@ impl Gate {
     }
 }
 
-/// Before the handler of a route: whether it is reached.
-pub(super) async fn pass(State((gate, route)): State<(Arc<Gate>, Arc<Route>)>, mut request: Request, next: Next) -> Response {
-    let principal = match gate.admit(&request, &route) {
+/// Before the handler of a route: whether it is reached; how long its answer takes is counted.
+pub(super) async fn pass(State((gate, route)): State<(Arc<Gate>, Arc<Route>)>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let answer = admitted(&gate, &route, request, next).await;
+    gate.metrics.answered(&route.shown(), began.elapsed());
+    answer
+}
+
+async fn admitted(gate: &Arc<Gate>, route: &Route, mut request: Request, next: Next) -> Response {
+    let principal = match gate.admit(&request, route) {
         Ok(principal) => principal,
         Err(((denied, detail), who)) => {
             gate.denied(denied, &who, &route.shown(), &detail);

@@ -16,10 +16,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::saga::written;
+use super::step_times::{StepTime, added};
 use crate::runtime::{PartitionStatus, Totals, VersionTotals};
 
 /// Of the partitions that an instance has, or of several instances'.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Overview {
     /// How many sagas stand in each way, those that have ended and are remembered too: running, compensating, stuck, parked, paused,
     /// held, completed, compensated.
@@ -28,6 +29,9 @@ pub struct Overview {
     pub happened: Happened,
     /// By name, then by version.
     pub definitions: Vec<DefinitionCounts>,
+    /// Where the time of sagas goes since the instances were started, the step with most of it first; the first 200.
+    #[serde(default)]
+    pub steps: Vec<StepTime>,
     /// Of which partitions this is, and as of when.
     pub as_of: Vec<AsOf>,
     /// Which partitions are left out, and why.
@@ -165,7 +169,7 @@ impl Overview {
         let since = (totals.since > 0).then(|| written(totals.since));
         let &Totals { started, completed, compensated, .. } = totals;
         let happened = Happened { since, started, completed, compensated };
-        Overview { sagas, happened, definitions, as_of: as_of.clone(), missing: missing.clone() }
+        Overview { sagas, happened, definitions, steps: Vec::new(), as_of: as_of.clone(), missing: missing.clone() }
     }
 
     /// Adds what another instance says of its partitions.
@@ -182,6 +186,7 @@ impl Overview {
             }
         }
         self.definitions.sort_by(|one, other| one.place().cmp(&other.place()));
+        self.steps = added(std::mem::take(&mut self.steps), other.steps);
         self.as_of.extend(other.as_of);
         self.missing.extend(other.missing);
         self.as_of.sort_by_key(|one| one.partition);

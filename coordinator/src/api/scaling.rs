@@ -13,8 +13,9 @@ use super::openapi::Problems;
 use super::overview::Missing;
 use super::problem::Problem;
 use super::saga::written;
+use super::step_times::step_times;
 use super::{OfPartitions, Sources, for_all};
-use crate::scaling::{Basis, Estimate, Scaling, Told, combine};
+use crate::scaling::{Basis, Estimate, Told, combine};
 
 /// All participants, by what the partitions of an instance have asked them, or of several instances.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -65,6 +66,12 @@ pub struct ParticipantScaling {
     pub max_members: u32,
     /// So many it should have; never 0 while anything is unanswered or parked.
     pub wanted_members: Option<u32>,
+    /// How long the steps that ask it took in all, since the instances were started.
+    pub steps_s: f64,
+    /// How long all steps took.
+    pub all_steps_s: f64,
+    /// What its steps took as a share of what all did; null: nothing has ended yet.
+    pub share: Option<f64>,
     /// Something is asked of it, unanswered or parked.
     pub active: bool,
     /// Why it should have so many.
@@ -126,6 +133,11 @@ impl ParticipantScaling {
         }
     }
 
+    fn with_steps(self, steps_s: f64, all_steps_s: f64) -> ParticipantScaling {
+        let share = (all_steps_s > 0.0).then(|| rounded(steps_s / all_steps_s));
+        ParticipantScaling { steps_s: rounded(steps_s), all_steps_s: rounded(all_steps_s), share, ..self }
+    }
+
     /// As it can be added to what others say.
     fn estimate(&self) -> Estimate {
         let basis = |word: &String| if word == Basis::Measured.as_str() { Basis::Measured } else { Basis::Estimate };
@@ -162,7 +174,8 @@ impl ParticipantScaling {
             partitions,
             ..most.clone()
         };
-        Some(told.with(&estimate))
+        let sum = |of: fn(&ParticipantScaling) -> f64| shares.iter().map(of).sum();
+        Some(told.with(&estimate).with_steps(sum(|one| one.steps_s), sum(|one| one.all_steps_s)))
     }
 }
 
@@ -187,8 +200,15 @@ impl AllScaling {
     }
 }
 
-fn told(scaling: &Scaling) -> Vec<ParticipantScaling> {
-    scaling.told().iter().map(ParticipantScaling::of).collect()
+/// All of them, each with its share of the time that steps take.
+fn told(sources: &Sources) -> Vec<ParticipantScaling> {
+    let steps = step_times(&sources.metrics.step_sums(), &sources.knowledge.get().catalog);
+    let all_steps_s = steps.iter().map(|step| step.seconds).sum();
+    let of = |told: &Told| {
+        let own = steps.iter().filter(|step| step.participant.as_deref() == Some(&*told.participant));
+        ParticipantScaling::of(told).with_steps(own.map(|step| step.seconds).sum(), all_steps_s)
+    };
+    sources.scaling.told().iter().map(of).collect()
 }
 
 /// How much each participant is asked and can answer, when it will be late, and how many members it should have.
@@ -200,7 +220,7 @@ fn told(scaling: &Scaling) -> Vec<ParticipantScaling> {
     responses((status = 200, body = AllScaling), Problems)
 )]
 pub(super) async fn all(State(sources): State<Arc<Sources>>, request: Request, Query(of): Query<OfPartitions>) -> Response {
-    let here = |_: &[i32]| Ok(AllScaling { participants: told(&sources.scaling), missing: Vec::new() });
+    let here = |_: &[i32]| Ok(AllScaling { participants: told(&sources), missing: Vec::new() });
     let add = |all: &mut AllScaling, others: Others<AllScaling>| {
         let answers = others.answers.into_iter().chain([std::mem::take(all)]).collect();
         *all = AllScaling::combined(answers);
@@ -223,7 +243,7 @@ pub(super) async fn one(
     request: Request,
     Query(of): Query<OfPartitions>,
 ) -> Response {
-    let known = told(&sources.scaling);
+    let known = told(&sources);
     let Some(found) = known.iter().find(|of| of.participant == name) else {
         return Problem::NotFound.because(not_found(&name, &known)).into_response();
     };
@@ -255,6 +275,8 @@ mod tests {
             basis: Some("measured".to_owned()),
             service_s: Some(0.1),
             slo_s: 5.0,
+            steps_s: 10.0,
+            all_steps_s: arrive,
             seen_s: 300.0,
             members: Some(2),
             wanted_members: wanted,
@@ -276,6 +298,7 @@ mod tests {
         let payment = &both.participants[1];
         assert_eq!((payment.arrive_per_s, payment.capacity_per_s, payment.utilisation), (100.0, Some(200.0), Some(0.5)));
         assert_eq!((payment.member_per_s, payment.members, payment.wanted_members), (Some(100.0), Some(2), Some(3)));
+        assert_eq!((payment.steps_s, payment.all_steps_s, payment.share), (20.0, 100.0, Some(0.2)));
         assert_eq!((payment.partitions, payment.basis.as_deref()), (8, Some("measured")));
         assert_eq!(payment.as_of.as_deref(), Some("2026-11-30T16:00:10Z"), "no newer than the oldest of them");
         assert_eq!(both.bottleneck().map(|of| &*of.participant), Some("payment"));

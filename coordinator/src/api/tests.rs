@@ -116,6 +116,8 @@ fn a_process_is_alive_before_it_is_ready() {
     assert_eq!(body["not_ready"][3], json!({ "partition": 3, "missing": "not claimed yet" }));
     let (code, text) = get(&server, "/metrics");
     assert!(code == 200 && text.as_str().expect("text").contains("ringmaster_inputs_total 0"));
+    let asked = r#"ringmaster_http_request_seconds_count{route="GET /healthz"} 1"#;
+    assert!(text.as_str().expect("text").lines().any(|line| line == asked), "{text}");
     assert_eq!(get(&server, "/api/v1/partitions"), (200, json!({ "partitions": [], "followed": [] })));
     assert_eq!(get(&server, "/nothing").0, 404);
 }
@@ -194,7 +196,7 @@ fn a_saga_is_found_by_its_id_whatever_its_key() {
 }
 
 /// A coordinator that knows one definition, and a store with a saga of it that waits for the answer of `hotel`.
-pub(super) fn with_a_trip() -> (Knowledge, ringmaster_schemas::state::Saga) {
+pub(crate) fn with_a_trip() -> (Knowledge, ringmaster_schemas::state::Saga) {
     use ringmaster_core::definition::{DefinitionRecord, Participant, Settings};
     use ringmaster_schemas::journal::{Encoding, Head, HeadFields, Order, OrderFields};
     use ringmaster_schemas::state::{Entry, Waits, Work};

@@ -1,22 +1,17 @@
-//! What runs beside the workers of `run`: HTTP, the rules of alerts, acts on many sagas, and who tells traces.
+//! What runs beside the workers of `run`: HTTP, the rules of alerts, and who tells traces.
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use ringmaster_bus::{Bus, BusError};
-use ringmaster_core::partition::StageName;
-use ringmaster_schemas::names::Topics;
+use ringmaster_bus::Bus;
 use ringmaster_store::Store;
 
 use super::exit::{Exit, Failure};
-use super::run;
 use crate::alerts::{Telling, Watching, watch};
 use crate::api::{self, Port, Server, Sources};
-use crate::batches::{Batches, Clients, Driver, Written};
-use crate::blocking;
 use crate::config::Config;
-use crate::runtime::{Instance, Newest, PartitionStatus, Status, now, wall};
+use crate::runtime::{Newest, Status, wall};
 use crate::telemetry::Metrics;
 use crate::traces::{self, Tracer};
 
@@ -43,31 +38,6 @@ pub(super) fn tracer<B: Bus>(
     let sources = traces::Sources { status, store, known, metrics };
     let refused = |why| Failure::new(Exit::Refused, format_args!("tracing.endpoint: {why}"));
     Tracer::new(bus, &config.prefix, endpoint.clone(), sources).map_err(refused)
-}
-
-/// Carries out acts on many sagas, of the partitions that the instance has, until it ends.
-pub(super) fn batches<B: Bus + Send + 'static>(
-    instance: &mut Instance,
-    config: &Config,
-    status: &Arc<Status>,
-    client: impl Fn(&Config) -> Result<B, BusError> + Clone + Send + Sync + 'static,
-) -> Arc<Batches> {
-    let (topics, of_writer) = (Topics::new(&config.prefix), config.clone());
-    let (name, make) = (topics.batches.clone(), client.clone());
-    let append = move |records: &[Written]| {
-        let keyed: Vec<_> = records.iter().map(|record| (record.says.batch().as_bytes().to_vec(), record.bytes())).collect();
-        blocking::append(&mut make(&of_writer)?, &name, 0, &keyed)
-    };
-    let batches = Arc::new(Batches::new(append));
-    let (of_reader, of_hand, reader) = (run::patient(config), config.clone(), client.clone());
-    let clients = Clients { reader: Box::new(move || reader(&of_reader)), hand: Box::new(move || client(&of_hand)) };
-    let mut driver = Driver::new(topics, config.partitions, batches.clone(), clients);
-    let status = status.clone();
-    instance.attend("batches", Duration::ZERO, move || {
-        let owns = |one: PartitionStatus| (one.phase == StageName::Owning).then_some(one.partition);
-        driver.turn(&status.partitions().into_iter().filter_map(owns).collect(), now());
-    });
-    batches
 }
 
 /// Starts it.

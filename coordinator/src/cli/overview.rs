@@ -8,13 +8,17 @@ use super::asking::{ask_typed, say_missing};
 use super::definitions::say;
 use super::exit::Failure;
 use super::participants;
+use super::scaling::seconds;
 use super::text::{self, printable};
 use crate::api::client::Address;
-use crate::api::{DefinitionCounts, Overview, WaitCounts};
+use crate::api::{DefinitionCounts, Overview, StepTime, WaitCounts};
 use crate::config::Config;
 
 /// The order in which people look: what needs them first.
 pub(super) const STATUSES: [&str; 8] = ["stuck", "parked", "paused", "held", "running", "compensating", "completed", "compensated"];
+
+/// So many steps are shown, those that take most of the time.
+const STEPS_SHOWN: usize = 5;
 
 /// `ringmaster overview`
 pub(super) fn overview(config: &Config, api: Option<&Address>, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
@@ -33,6 +37,9 @@ pub(super) fn overview(config: &Config, api: Option<&Address>, as_json: bool, ou
     }
     if !participants.participants.is_empty() {
         say(out, format_args!("\n{}", participants::table_of(&participants.participants)))?;
+    }
+    if !overview.steps.is_empty() {
+        say(out, format_args!("\n{}", steps(&overview.steps)))?;
     }
     let oldest = overview.as_of.iter().map(|of| of.age_ms).max().unwrap_or(0);
     let next = match () {
@@ -84,6 +91,23 @@ fn waits(of: &DefinitionCounts) -> String {
     table.to_string()
 }
 
+/// Where most of the time goes.
+fn steps(steps: &[StepTime]) -> Table {
+    let mut table = text::table(["TIME", "STEP", "OF", "ASKS", "ENDED", "EACH"]);
+    for of in steps.iter().take(STEPS_SHOWN) {
+        let each = if of.ended == 0 { 0.0 } else { of.seconds / of.ended as f64 };
+        table.add_row([
+            format!("{:.0} %", of.share * 100.0),
+            printable(of.step.as_bytes()),
+            printable(of.definition.as_bytes()),
+            printable(of.participant.as_deref().unwrap_or("-").as_bytes()),
+            of.ended.to_string(),
+            seconds(each),
+        ]);
+    }
+    table
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,5 +151,22 @@ mod tests {
             ["WAITING STEP FOR STATUS", "12 charge_payment parked parked", "5 ship reply running"],
             "the most first, and nothing that nobody waits for"
         );
+    }
+
+    #[test]
+    fn what_takes_most_of_the_time_is_shown() {
+        let of = |step: &str, share, seconds| StepTime {
+            definition: "order".to_owned(),
+            step: step.to_owned(),
+            participant: (step == "charge").then(|| "payment".to_owned()),
+            ended: 10,
+            seconds,
+            share,
+        };
+        let all: Vec<StepTime> = (0..9).map(|_| of("charge", 0.62, 25.0)).chain([of("last", 0.0, 0.0)]).collect();
+        let text = steps(&all).to_string();
+        assert_eq!(text.lines().count(), STEPS_SHOWN + 1, "{text}");
+        let line: Vec<&str> = text.lines().nth(1).unwrap_or_default().split_whitespace().collect();
+        assert_eq!(line, ["62", "%", "charge", "order", "payment", "10", "2.5", "s"]);
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ringmaster_bus::embedded::Log;
-use ringmaster_bus::kafka::{KafkaBus, Member, MemberFound, member_counts, members};
+use ringmaster_bus::kafka::{KafkaBus, Member, MemberFound, members};
 use ringmaster_bus::{Alone, Bus, BusError, Membership};
 use ringmaster_core::definition::Catalog;
 use ringmaster_core::partition::{Counters, Times};
@@ -21,7 +21,7 @@ use ringmaster_store::rocks::RocksStore;
 use super::definitions::{configured_files, require_topics};
 use super::exit::{Exit, Failure};
 use super::topics::apply_on;
-use super::{beside, others, rivals};
+use super::{attending, beside, others, rivals};
 use crate::alerts::Alerts;
 use crate::api;
 use crate::config::{BusKind, Config, Setting};
@@ -29,7 +29,6 @@ use crate::runtime::{
     self, Follower, Following, Holding, Instance, Knowledge, Newest, Parts, Plan, Setup, SetupSettings, SnapshotSettings, Standby,
     Status, View,
 };
-use crate::scaling::{AskMembers, Scaling};
 use crate::telemetry::Metrics;
 use crate::traces::Tracer;
 
@@ -119,10 +118,7 @@ fn run_on<B: Bus + Send + 'static>(
     say_missing(&setup);
     say_topics(&setup, &knowledge.catalog);
     let store: Arc<dyn Store> = Arc::new(opened.store);
-    let mut buses = vec![first];
-    while buses.len() < config.workers {
-        buses.push(client(config)?);
-    }
+    let buses = std::iter::once(Ok(first)).chain((1..config.workers).map(|_| client(config))).collect::<Result<Vec<_>, _>>()?;
     let knowledge = Arc::new(knowledge);
     let newest = Arc::new(Newest::new(knowledge.clone()));
     let tracer = tracer(config, &client, (&status, &store, &newest, &metrics))?;
@@ -136,18 +132,17 @@ fn run_on<B: Bus + Send + 'static>(
         report,
         standby: standby(config, peers.clone()),
     };
-    let snapshots = match config.journal_retention {
-        Some(retention) => Some((client(config)?, snapshots(config, &setup, retention))),
-        None => None,
-    };
+    let taker = |retention| client(config).map(|bus| (bus, snapshots(config, &setup, retention)));
+    let snapshots = config.journal_retention.map(taker).transpose()?;
     let mut instance = Instance::start(buses, member(settings.address.clone())?, &parts);
     if let Some((bus, settings)) = snapshots {
         instance.take_snapshots(bus, settings, view(config), status.clone());
     }
     tracer.into_iter().for_each(|tracer| instance.trace(tracer));
+    let seen = attending::Seen { status: status.clone(), newest: newest.clone(), metrics: metrics.clone() };
+    let outputs = setup.worker().outputs;
+    let (scaling, batches) = attending::attend(&mut instance, (config, &client), (outputs, view(config)), &seen)?;
     let following = following(config, settings);
-    let scaling = attend(&mut instance, config.scaling(setup.worker().outputs, ask_members(config)), &status, &newest);
-    let batches = beside::batches(&mut instance, config, &status, client.clone());
     instance.follow(Follower::new(client(&patient(config))?, following, knowledge, setup), newest.clone());
     let (partitions, alerts) = (config.partitions, Arc::new(Alerts::new(&config.instance)));
     let (hand, acts) = (Some(hand(config, client.clone())), Arc::default());
@@ -169,19 +164,15 @@ fn run_on<B: Bus + Send + 'static>(
         editing,
         settings: shown,
     };
-    let beside = match beside::start(listener.zip(port), sources, telling) {
-        Ok(beside) => beside,
-        Err(failure) => {
-            instance.stop();
-            instance.join();
-            return Err(failure);
-        }
-    };
-    tracing::info!(instance = config.instance, workers = config.workers, partitions = config.partitions, api, "started");
-    watch(&instance, &status, config.partitions, stop);
+    let beside = beside::start(listener.zip(port), sources, telling);
+    if beside.is_ok() {
+        tracing::info!(instance = config.instance, workers = config.workers, partitions = config.partitions, api, "started");
+        watch(&instance, &status, config.partitions, stop);
+    }
     instance.stop();
     let stopped = instance.join();
-    drop(beside);
+    // What has the store goes only now; a port that could not be had is told before anything that it ended.
+    drop(beside?);
     finished(stopped)
 }
 
@@ -279,27 +270,6 @@ fn peers(config: &Config) -> Option<Arc<api::Peers>> {
     let ask = move || members(&settings, &group).map_err(|error| error.to_string());
     let speak_tls = config.api.tls.is_some();
     (config.bus == BusKind::Kafka).then(|| Arc::new(api::Peers::new(ask).by_tls(speak_tls)))
-}
-
-/// How often books are looked at, and the broker is asked who works for participants.
-const SAMPLE_EVERY: Duration = Duration::from_millis(100);
-const MEMBERS_EVERY: Duration = Duration::from_secs(5);
-
-/// Who asks the broker how many members groups have; nobody where there are none.
-fn ask_members(config: &Config) -> Option<Box<AskMembers>> {
-    let settings = config.kafka_settings();
-    let ask = move |groups: &[String]| member_counts(&settings, groups).map_err(|error| error.to_string());
-    (config.bus == BusKind::Kafka).then(|| Box::new(ask) as Box<AskMembers>)
-}
-
-/// Tells which participant is about to be the bottleneck, until the instance ends.
-fn attend(instance: &mut Instance, scaling: Scaling, status: &Arc<Status>, newest: &Arc<Newest>) -> Arc<Scaling> {
-    let scaling = Arc::new(scaling);
-    let (looks, status, known) = (scaling.clone(), status.clone(), newest.clone());
-    instance.attend("scaling", SAMPLE_EVERY, move || looks.sample(runtime::now(), &status, &known));
-    let (asks, known) = (scaling.clone(), newest.clone());
-    instance.attend("members", MEMBERS_EVERY, move || asks.ask_members(&runtime::now, &known));
-    scaling
 }
 
 /// How it keeps warm copies of what others have; none where there are no others.

@@ -60,6 +60,7 @@ fn table_of(participants: &[ParticipantScaling]) -> Table {
         "RESPONSE",
         "CAPACITY/S",
         "USED",
+        "SHARE",
         "SLO",
         "LATE IN",
         "MEMBERS",
@@ -80,6 +81,7 @@ fn table_of(participants: &[ParticipantScaling]) -> Table {
             or_unknown(of.response_s.map(seconds)),
             or_unknown(capacity),
             or_unknown(of.utilisation.map(|used| format!("{:.0} %", used * 100.0))),
+            or_unknown(of.share.map(|share| format!("{:.0} %", share * 100.0))),
             seconds(of.slo_s),
             late_in(of),
             format!("{members}/{}", of.max_members),
@@ -94,7 +96,7 @@ fn or_unknown(text: Option<String>) -> String {
 }
 
 /// So many seconds, as anybody reads them.
-fn seconds(seconds: f64) -> String {
+pub(super) fn seconds(seconds: f64) -> String {
     match seconds {
         short if short < 1.0 => format!("{:.0} ms", short * 1_000.0),
         some if some < 10.0 => format!("{some:.1} s"),
@@ -146,6 +148,7 @@ mod tests {
             capacity_per_s: Some(930.0),
             basis: Some("measured".to_owned()),
             utilisation: Some(1.236),
+            share: Some(0.62),
             slo_s: 5.0,
             breach_in_s: Some(0.0),
             members: Some(4),
@@ -166,8 +169,8 @@ mod tests {
             let line = text.lines().find(|line| line.contains(name)).expect("its line");
             line.split_whitespace().collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(words("payment"), "payment 1150.0 930.0 38900 41 s 42 s 930.0 124 % 5.0 s now 4/8 8", "{text}");
-        assert_eq!(words("mail"), "mail 0.0 0.0 0 - - - - 250 ms - -/1 -", "{text}");
+        assert_eq!(words("payment"), "payment 1150.0 930.0 38900 41 s 42 s 930.0 124 % 62 % 5.0 s now 4/8 8", "{text}");
+        assert_eq!(words("mail"), "mail 0.0 0.0 0 - - - - - 250 ms - -/1 -", "{text}");
         let said = conclusion(&all);
         assert!(said.starts_with("the bottleneck of those that are known is payment, used by 124 %; it should have 8"), "{said}");
         assert!(

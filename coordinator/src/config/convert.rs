@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use ringmaster_bus::embedded::{Settings as LogSettings, Sync};
 use ringmaster_bus::kafka::{Joining, KafkaSettings};
-use ringmaster_core::definition::compile;
+use ringmaster_core::definition::{DEFAULTS, compile};
 use ringmaster_core::partition::Limits;
 use ringmaster_core::saga::Tracing;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::names::Topics;
 
-use super::Config;
-use crate::runtime::{CompileOptions, Deploying, InputOptions, InstanceSettings, SetupSettings};
+use super::{Config, Participant};
+use crate::runtime::{CompileOptions, Deploying, InputOptions, InstanceSettings, Scrubber, SetupSettings, View};
 use crate::scaling::{AskMembers, Scaling};
 
 /// The group of the instances of a prefix.
@@ -53,6 +53,12 @@ impl Config {
     /// What an instance as a whole must know.
     pub fn instance(&self) -> InstanceSettings {
         InstanceSettings { flush_every: self.limits.flush_every, memory_max: self.limits.memory }
+    }
+
+    /// Who looks at all rows of the store of this view.
+    pub fn scrubber(&self, view: Box<View>) -> Scrubber {
+        let of = |(name, participant): (&String, &Participant)| (name.clone(), participant.remembers.as_millis() as Millis);
+        Scrubber::new(view, self.participants.iter().map(of).collect(), DEFAULTS.remembers_ms)
     }
 
     /// The same in a process that others share, services and a log: what the system says of it is not the coordinator's alone, and

@@ -150,6 +150,7 @@ fn every_limit_has_bounds() {
         ("checkpoint_every", "9ms", "61m"),
         ("checkpoint_rows_max", "0", "10000001"),
         ("flush_every", "9ms", "25h"),
+        ("scrub_every", "999ms", "8d"),
         ("claim_backoff_first", "0s", "11m"),
         ("claim_backoff_max", "0s", "11m"),
     ] {
@@ -159,7 +160,7 @@ fn every_limit_has_bounds() {
         }
     }
     let unbounded = format!("{:?}", config("", &[], &[]).expect("defaults").limits);
-    assert_eq!(unbounded.matches(':').count(), 12, "a new limit has a line here: {unbounded}");
+    assert_eq!(unbounded.matches(':').count(), 13, "a new limit has a line here: {unbounded}");
     for remembers in ["999ms", "36501d"] {
         let error = config(&format!("[participants.a]\nremembers = '{remembers}'"), &[], &[]).expect_err(remembers);
         assert!(error.contains("participants.a.remembers"), "{error}");

@@ -207,12 +207,12 @@ impl Instance {
         self.patient.push(spawn("traces", move || end.guard(|| work(&end))));
     }
 
-    /// Does this now and then until the end, by a thread of its own, which may wait for a broker.
-    pub fn attend(&mut self, name: &str, every: Duration, mut work: impl FnMut() + Send + 'static) {
+    /// Does this now and then until the end, by a thread of its own, which may wait for a broker. What takes long asks whether it ends.
+    pub fn attend(&mut self, name: &str, every: Duration, mut work: impl FnMut(&dyn Fn() -> bool) + Send + 'static) {
         let end = End { stopping: self.stopping.clone(), failed: self.failed.clone() };
         let mut attend = move |end: &End| {
             while !end.stopping.load(Ordering::SeqCst) {
-                work();
+                work(&|| end.stopping.load(Ordering::SeqCst));
                 end.rest(Instant::now(), every);
             }
             Ok(())

@@ -18,11 +18,13 @@ mod follow;
 mod group;
 mod instance;
 mod knowledge;
+mod lag;
 mod memory;
 mod news;
 mod rebuild;
 mod rows;
 mod said;
+mod scrub;
 mod sent;
 mod setup;
 mod snapshots;
@@ -45,10 +47,12 @@ pub use knowledge::{
     CompileOptions, Knowledge, KnowledgeError, Newest, Records, SchemasOfSagas, compile_files, definition_files, deployed_records,
     read_knowledge, read_text,
 };
+pub use lag::{Lag, Lags, ReadStatus};
 pub use memory::resident_bytes;
 pub use news::{InForce, News};
 pub use rebuild::{Difference, Rebuild, Restore, differences, verify};
 pub use rows::StoredRows;
+pub use scrub::{Judge, Scrubbed, Scrubber, Usual, scrub};
 pub use sent::Sent;
 pub use setup::{InputOptions, Setup, SetupError, SetupSettings, prepare};
 pub use snapshots::{SnapshotSettings, SnapshotTaker, Taken, View};

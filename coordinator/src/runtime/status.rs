@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use ringmaster_core::partition::{Counters, Held, Partition, Restored, StageName};
 
 use super::asked::AskedBoard;
+use super::lag::ReadStatus;
 use super::snapshots::Taken;
 use super::watch::TopicStatus;
 use crate::traces::TraceBoard;
@@ -70,6 +71,8 @@ pub struct PartitionStatus {
     pub in_flight: usize,
     /// Topics of inputs of which the journal does not say yet where they begin.
     pub inputs_to_begin: Vec<String>,
+    /// Where inputs are read on; empty unless it is owned.
+    pub reads: Vec<ReadStatus>,
     /// Which inputs are held because a bound is reached: nothing, starts, all.
     #[serde(serialize_with = "as_held")]
     pub held: Held,
@@ -189,6 +192,19 @@ impl Status {
         all
     }
 
+    /// Where inputs are read on here.
+    pub fn reads(&self) -> Vec<ReadStatus> {
+        let partitions = self.partitions.lock().expect("no holder panics");
+        partitions.values().flatten().flat_map(|status| status.reads.iter().cloned()).collect()
+    }
+
+    /// It is said where these are read on, and nothing else.
+    #[cfg(test)]
+    pub(crate) fn reads_on(&self, reads: Vec<ReadStatus>) {
+        let owned = PartitionStatus { reads, ..PartitionStatus::owned(0) };
+        self.partitions.lock().expect("no holder panics").insert(0, vec![owned]);
+    }
+
     /// A snapshot was taken.
     pub fn snapshot(&self, taken: &Taken) {
         let Taken { partition, manifest, journal_start } = taken;
@@ -246,6 +262,7 @@ impl PartitionStatus {
             breakers: partition.open_breakers(),
             in_flight: partition.asking_count(),
             inputs_to_begin: partition.unbegun().map(|input| input.name.to_string()).collect(),
+            reads: partition.reads().map(ReadStatus::of).collect(),
             held: partition.held(),
             restored: partition.restored().map(RestoredStatus::of),
             snapshot: None,
@@ -268,6 +285,7 @@ impl PartitionStatus {
             breakers: 0,
             in_flight: 0,
             inputs_to_begin: Vec::new(),
+            reads: Vec::new(),
             held: Held::Nothing,
             restored: None,
             snapshot: None,

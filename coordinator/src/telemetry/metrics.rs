@@ -5,7 +5,7 @@ mod samples;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use metrics::{Counter, Gauge, Key, KeyName, Label, Level, Metadata, Recorder, SharedString, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
@@ -16,10 +16,12 @@ use ringmaster_schemas::Millis;
 use super::counted::{self, ByName};
 use super::foretold::{self, Foretold};
 use super::names::{self, Delivery, Denied, Kind, Metric, TraceOutcome};
-use super::took::{self, Took};
+use super::port::{self, Port};
+use super::scrubbed::{self, ByRow};
+use super::took::{self, StepSums, Took};
 use super::watched::{self, Watched};
 use crate::api::{AsOf, Overview};
-use crate::runtime::{FollowedStatus, PartitionStatus, TopicStatus, Totals, resident_bytes};
+use crate::runtime::{FollowedStatus, Lag, PartitionStatus, Scrubbed, TopicStatus, Totals, Usual, resident_bytes};
 use crate::scaling::Told;
 
 /// All metrics of one instance.
@@ -39,6 +41,8 @@ pub struct Metrics {
     foretold: Foretold,
     took: Took,
     watched: Watched,
+    by_row: ByRow,
+    port: Port,
     denied: Vec<Counter>,
     deliveries: Vec<Counter>,
     live_clients: Gauge,
@@ -58,7 +62,13 @@ impl Metrics {
     pub fn new(instance: &str) -> Self {
         let recorder = PrometheusBuilder::new().build_recorder();
         let is_told = |metric: &Metric| {
-            let all = took::ALL.into_iter().chain(watched::ALL).chain(counted::all()).chain(foretold::all());
+            let all = took::ALL
+                .into_iter()
+                .chain(watched::ALL)
+                .chain(port::ALL)
+                .chain(scrubbed::ALL)
+                .chain(counted::all())
+                .chain(foretold::all());
             all.into_iter().any(|told| told.name == metric.name)
         };
         for metric in names::all().filter(|metric| !is_told(metric)) {
@@ -91,6 +101,8 @@ impl Metrics {
             foretold: Foretold::new(),
             took: Took::default(),
             watched: Watched::new(),
+            by_row: ByRow::new(),
+            port: Port::new(),
             denied,
             deliveries,
             live_clients,
@@ -116,6 +128,16 @@ impl Metrics {
     /// So many more watch, or fewer.
     pub(crate) fn live_clients(&self, more: f64) {
         self.live_clients.increment(more);
+    }
+
+    /// Counts how long the answer to a request of this route took.
+    pub(crate) fn answered(&self, route: &str, took: Duration) {
+        self.port.answered(route, took);
+    }
+
+    /// Counts what became of an act that was asked for.
+    pub(crate) fn act(&self, act: &str, outcome: &str) {
+        self.port.act(act, outcome);
     }
 
     /// Counts what became of a change that the webhook is told.
@@ -151,6 +173,8 @@ impl Metrics {
         self.foretold.render(&mut text);
         self.took.render(catalog, &mut text);
         self.watched.render(&mut text);
+        self.by_row.render(&mut text);
+        self.port.render(&mut text);
         text
     }
 
@@ -167,6 +191,26 @@ impl Metrics {
     /// Takes in how old each checkpoint is, and how breakers stand.
     pub(crate) fn watch(&self, as_of: &[AsOf], breakers: &BTreeMap<Arc<str>, u8>) {
         self.watched.set(as_of, breakers);
+    }
+
+    /// Takes in how far behind inputs are.
+    pub(crate) fn lag(&self, lags: &[Lag]) {
+        self.watched.lag(lags);
+    }
+
+    /// What 99 of 100 of each step took.
+    pub(crate) fn usual(&self) -> Usual {
+        self.took.usual()
+    }
+
+    /// How long steps took in all.
+    pub(crate) fn step_sums(&self) -> StepSums {
+        self.took.step_sums()
+    }
+
+    /// Takes in what a look at all rows found, at this time.
+    pub(crate) fn scrubbed(&self, found: &BTreeMap<i32, Scrubbed>, catalog: &Catalog, at: Millis) {
+        self.by_row.set(found, catalog, at);
     }
 
     /// Takes in how often each partition was taken over here.

@@ -2,11 +2,15 @@
 
 mod counted;
 mod foretold;
+mod port;
+mod scrubbed;
 mod watched;
 
 pub use counted::*;
 pub use foretold::*;
+pub use port::*;
 use ringmaster_core::partition::{Counters, Held, StageName};
+pub use scrubbed::*;
 pub use watched::*;
 
 use crate::runtime::{PartitionStatus, TopicStatus};
@@ -368,5 +372,7 @@ pub fn all() -> impl Iterator<Item = Metric> {
         .chain(super::foretold::all().copied())
         .chain(super::took::ALL.into_iter().copied())
         .chain(super::watched::ALL.into_iter().copied())
+        .chain(super::scrubbed::ALL.into_iter().copied())
+        .chain(super::port::ALL.into_iter().copied())
         .chain([DELIVERIES, TRACES_EXPORTED, TRACES_DROPPED, DENIED, LIVE_CLIENTS, INFO, STARTED, MEMORY, CPU])
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use super::family::Family;
-use super::names::{BREAKER, CHECKPOINT_AGE, Metric, TAKEOVERS};
+use super::names::{BREAKER, CHECKPOINT_AGE, LAG_RECORDS, LAG_SECONDS, Metric, TAKEOVERS};
 use crate::alerts::Sample;
 use crate::api::AsOf;
+use crate::runtime::Lag;
 
 /// All of it.
 pub(super) struct Watched(Mutex<Levels>);
@@ -15,12 +16,21 @@ struct Levels {
     ages: Family<f64>,
     takeovers: Family<f64>,
     breakers: Family<f64>,
+    lag_records: Family<f64>,
+    lag_seconds: Family<f64>,
+}
+
+impl Levels {
+    fn all(&self) -> [&Family<f64>; 5] {
+        [&self.ages, &self.takeovers, &self.breakers, &self.lag_records, &self.lag_seconds]
+    }
 }
 
 impl Watched {
     pub(super) fn new() -> Watched {
         let (ages, takeovers) = (Family::of_partitions(&CHECKPOINT_AGE), Family::of_partitions(&TAKEOVERS));
-        Watched(Mutex::new(Levels { ages, takeovers, breakers: Family::new(&BREAKER) }))
+        let (lag_records, lag_seconds) = (Family::new(&LAG_RECORDS), Family::new(&LAG_SECONDS));
+        Watched(Mutex::new(Levels { ages, takeovers, breakers: Family::new(&BREAKER), lag_records, lag_seconds }))
     }
 
     /// Takes in how old each checkpoint is, and how breakers stand; of what is not named there is nothing any more.
@@ -45,17 +55,31 @@ impl Watched {
         }
     }
 
+    /// Takes in how far behind inputs are. What is read elsewhere now is not told of here any more: 0 would be made up.
+    pub(super) fn lag(&self, lags: &[Lag]) {
+        let (mut records, mut seconds) = (Family::<f64>::new(&LAG_RECORDS), Family::<f64>::new(&LAG_SECONDS));
+        for of in lags {
+            let labels = [&*of.topic, &of.partition.to_string()];
+            *records.of(&labels) += of.records.map_or(f64::NAN, |count| count as f64);
+            let known = seconds.of(&labels);
+            // Where several are told as one the largest counts; what is not known of one is not known of all.
+            *known = of.seconds.filter(|_| !known.is_nan()).map_or(f64::NAN, |age| known.max(age));
+        }
+        let mut levels = self.0.lock().expect("no panic while metrics were rendered");
+        (levels.lag_records, levels.lag_seconds) = (records, seconds);
+    }
+
     pub(super) fn render(&self, out: &mut String) {
         let levels = self.0.lock().expect("no panic while metrics were rendered");
-        [&levels.ages, &levels.takeovers, &levels.breakers].into_iter().for_each(|family| family.render_numbers(out));
+        levels.all().into_iter().for_each(|family| family.render_numbers(out));
     }
 
     /// The same as numbers.
     pub(super) fn samples(&self, out: &mut Vec<Sample>) {
         let levels = self.0.lock().expect("no panic while metrics were rendered");
-        [&levels.ages, &levels.takeovers, &levels.breakers].into_iter().for_each(|family| family.samples(out));
+        levels.all().into_iter().for_each(|family| family.samples(out));
     }
 }
 
 /// All metrics that are told here.
-pub(super) const ALL: [&Metric; 3] = [&CHECKPOINT_AGE, &TAKEOVERS, &BREAKER];
+pub(super) const ALL: [&Metric; 5] = [&CHECKPOINT_AGE, &TAKEOVERS, &BREAKER, &LAG_RECORDS, &LAG_SECONDS];

@@ -84,6 +84,8 @@ pub(super) struct Open {
     pub(super) number: i64,
     /// The partition's time in this record.
     pub(super) now: Millis,
+    /// When its first turn was decided, by the steady clock.
+    pub(super) decided_at: Millis,
     /// Rows that it changes.
     pub(super) touched: Vec<Slot>,
     pub(super) effects: Vec<Effect>,
@@ -118,6 +120,8 @@ pub(super) struct Pending {
     pub(super) positions: Vec<Position>,
     pub(super) moves: Vec<Move>,
     pub(super) tallied: Vec<Tallied>,
+    /// When its first turn was decided, by the steady clock.
+    pub(super) decided_at: Millis,
     /// When it was appended, by the steady clock.
     pub(super) appended_at: Millis,
     /// What it takes beside its rows.

@@ -16,6 +16,7 @@ impl Owner {
             Tag::Effect(number) => {
                 reached("effect_appended_unacked");
                 self.replica.outbox.acknowledged(number);
+                self.count_released(cx);
                 reached("effect_acked_unjournaled");
             }
             Tag::Forward(number) => self.forwarded(number),
@@ -60,13 +61,25 @@ impl Owner {
             for (slot, _) in &pending.rows {
                 self.ahead.confirmed(*slot, pending.number);
             }
-            confirmed.push(self.replica.adopt(offset, &mut pending));
+            let effects = self.replica.adopt(offset, &mut pending);
+            if !effects.is_empty() {
+                self.replica.outbox.decided(effects.end, pending.decided_at);
+            }
+            confirmed.push(effects);
         }
+        self.count_released(cx);
         self.read_resolved(cx);
         reached("confirmed_before_send");
         for number in confirmed.into_iter().flatten() {
             cx.counters.effects += 1;
             cx.out.push(Wish::Send(Tag::Effect(number)));
+        }
+    }
+
+    /// Counts how long it took since records were decided of which nothing waits any more: what is set apart does not either.
+    fn count_released(&mut self, cx: &Context<'_>) {
+        while let Some(decided_at) = self.replica.outbox.pop_released() {
+            self.replica.counts.lately.releases.add(u32::try_from(cx.steady - decided_at).unwrap_or(0));
         }
     }
 

@@ -315,6 +315,11 @@ impl Partition {
         (0..self.settings.inputs.len()).filter_map(move |index| Some((index, next(index)?)))
     }
 
+    /// Where its inputs are read on, of an owner: each with its partition of the topic, and the next offset that it has not taken.
+    pub fn reads(&self) -> impl Iterator<Item = (&InputSettings, i32, i64)> {
+        self.owner().into_iter().flat_map(Owner::reads)
+    }
+
     /// True if nothing is unconfirmed, unreleased or unjournaled: the moment to stop.
     pub fn quiet(&self) -> bool {
         self.owner().is_none_or(|owner| owner.ahead.is_empty() && owner.replica.outbox.len() == 0 && owner.router.is_empty())

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use ringmaster_schemas::Millis;
 use ringmaster_schemas::state::{Header, OutboxEffect, RowChange, RowKey, RowKind};
 
 use super::{Rows, law};
@@ -37,6 +38,8 @@ pub(super) struct Outbox {
     gone: Vec<RowKey>,
     /// An acknowledgement moved `released` and no record says so yet.
     pub(super) moved: bool,
+    /// Of own records that caused something: the number behind their last effect, and when they were decided, by the steady clock.
+    decided: VecDeque<(u64, Millis)>,
 }
 
 #[derive(Debug)]
@@ -135,6 +138,18 @@ impl Outbox {
             self.done(effect.as_ref());
             self.leave();
         }
+    }
+
+    /// What was pushed up to this number (exclusive) was decided then.
+    pub(super) fn decided(&mut self, behind: u64, at: Millis) {
+        self.decided.push_back((behind, at));
+    }
+
+    /// When a record was decided of which nothing waits any more; each is told once, in their order.
+    pub(super) fn pop_released(&mut self) -> Option<Millis> {
+        let (_, at) = self.decided.front().copied().filter(|(behind, _)| *behind <= self.base)?;
+        self.decided.pop_front();
+        Some(at)
     }
 
     /// The oldest leaves; the others keep their numbers.

@@ -324,6 +324,12 @@ impl Owner {
         all.filter_map(move |((settings, input), read)| (!is_begun(input, read)).then_some(settings))
     }
 
+    /// Where inputs are read on: each with its partition of the topic, and the next offset that was not taken.
+    pub(super) fn reads(&self) -> impl Iterator<Item = (&InputSettings, i32, i64)> {
+        let all = self.settings.inputs.iter().zip(&self.ahead.reads).enumerate();
+        all.filter_map(|(index, (input, read))| Some((input, self.settings.partition_of(index)?, read.position?)))
+    }
+
     /// The position of an input is not in its log.
     fn out_of_range(&mut self, index: usize, position: i64, cx: &mut Context<'_>) -> Result<(), Why> {
         let settings = &self.settings.inputs[index];

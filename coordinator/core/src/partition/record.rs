@@ -44,7 +44,8 @@ impl Owner {
             let topics: Vec<TopicId> = self.settings.inputs.iter().map(|input| input.topic).collect();
             let writer = DecisionWriter::new(&stamp, &topics, 4096);
             let (touched, effects, moves, tallied) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-            self.ahead.open = Some(Open { writer, number: stamp.number, now, touched, effects, moves, tallied });
+            let (number, decided_at) = (stamp.number, cx.steady);
+            self.ahead.open = Some(Open { writer, number, now, decided_at, touched, effects, moves, tallied });
         }
         self.ahead.open.as_mut().expect("just opened")
     }
@@ -94,8 +95,8 @@ impl Owner {
         let rows = open.touched.iter().map(current).collect();
         cx.counters.turns += open.writer.turn_count() as u64;
         let pending = self.pending(open.number, open.now);
-        let Open { writer, effects, moves, tallied, .. } = open;
-        self.append(writer.finish(), Pending { rows, effects, moves, tallied, ..pending }, cx);
+        let Open { writer, decided_at, effects, moves, tallied, .. } = open;
+        self.append(writer.finish(), Pending { decided_at, rows, effects, moves, tallied, ..pending }, cx);
     }
 
     fn pending(&mut self, number: i64, now: Millis) -> Pending {
@@ -117,6 +118,7 @@ impl Owner {
             positions,
             moves: Vec::new(),
             tallied: Vec::new(),
+            decided_at: 0,
             appended_at: 0,
             bytes: 0,
         }

@@ -33,6 +33,18 @@ impl Histogram {
         self.sum_ms += other.sum_ms;
     }
 
+    /// The bound below which 99 of 100 lie; none if less than 100 are known, or that is beyond the last bound.
+    pub fn p99_ms(&self) -> Option<u32> {
+        let all = self.count();
+        let mut below = 0;
+        let is_it = |count: &u64| {
+            below += count;
+            below * 100 >= all * 99
+        };
+        let bucket = self.counts.iter().position(is_it).filter(|_| all >= 100)?;
+        BOUNDS_MS.get(bucket).copied()
+    }
+
     /// How many.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
@@ -96,6 +108,8 @@ pub struct Times {
     pub participants: BTreeMap<Arc<str>, Asked>,
     /// Journal records, from when they are sent until they are confirmed.
     pub appends: Histogram,
+    /// Journal records that cause something, from when their first turn is decided until brokers have all of that.
+    pub releases: Histogram,
 }
 
 impl Asked {
@@ -115,12 +129,25 @@ impl Times {
         other.steps.iter().for_each(|(key, of)| self.steps.entry(*key).or_default().merge(of));
         other.participants.iter().for_each(|(name, of)| self.participants.entry(name.clone()).or_default().merge(of));
         self.appends.merge(&other.appends);
+        self.releases.merge(&other.releases);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_99_of_100_take_is_known_when_there_were_100() {
+        let mut histogram = Histogram::default();
+        (0..98).for_each(|_| histogram.add(3));
+        histogram.add(40);
+        assert_eq!(histogram.p99_ms(), None, "99 are too few");
+        histogram.add(40_000_000);
+        assert_eq!(histogram.p99_ms(), Some(50));
+        histogram.add(40_000_000);
+        assert_eq!(histogram.p99_ms(), None, "it is beyond all bounds");
+    }
 
     #[test]
     fn a_bound_belongs_to_its_bucket() {

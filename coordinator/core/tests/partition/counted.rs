@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ringmaster_core::partition::recount_standing;
+use ringmaster_core::partition::{Wish, recount_standing};
 use ringmaster_schemas::journal::SagaEvent;
 use ringmaster_schemas::state::{Counts, ParticipantCounts, RowKey, Standing, Waits};
 
@@ -219,6 +219,42 @@ fn times_are_those_of_this_owner() {
     line.restart(|_| {});
     line.own();
     assert_eq!(line.partition.take_times(), Times::default());
+}
+
+/// From the decision of a record until all that it causes is with the broker; a doubt in between is part of that, a restart is not.
+#[test]
+fn what_is_decided_is_timed_until_it_is_released() {
+    let mut line = Line::owned();
+    line.start_unacknowledged(ALPHAS, "one");
+    line.pass(40);
+    line.acknowledge();
+    let released = |line: &mut Line| {
+        let releases = line.partition.take_times().releases;
+        (releases.count(), releases.sum_ms)
+    };
+    assert_eq!(released(&mut line), (0, 0), "what is confirmed is not sent yet");
+    line.pass(60);
+    line.deliver();
+    assert_eq!(released(&mut line), (1, 100));
+    line.start(ALPHAS, "two");
+    line.start(ALPHAS, "three");
+    let sent = std::mem::take(&mut line.wishes);
+    let (two, three): (Vec<_>, Vec<_>) =
+        sent.into_iter().filter(|wish| matches!(wish, Wish::Send(_))).enumerate().partition(|(at, _)| *at == 0);
+    line.wishes = three.into_iter().map(|(_, wish)| wish).collect();
+    line.pass(5);
+    line.deliver();
+    assert_eq!(released(&mut line), (0, 0), "what went before it is not sent yet, and both are released together");
+    line.wishes = two.into_iter().map(|(_, wish)| wish).collect();
+    line.deliver();
+    assert_eq!(released(&mut line), (2, 10));
+    line.start(ALPHAS, "four");
+    line.checkpoint();
+    line.restart(|_| {});
+    line.pass(1_000);
+    line.own();
+    line.deliver();
+    assert_eq!(released(&mut line), (0, 0), "another process begins anew");
 }
 
 /// A step took as long as all its attempts; an undo is no part of that, and its time does not begin with the step's.

@@ -388,5 +388,6 @@ impl Line {
             }
         }
         super::counted::add_up(&self.rows, expired);
+        super::orphans::none(&self.rows, &self.catalog);
     }
 }

@@ -17,6 +17,7 @@ mod line;
 mod listeners;
 mod lossy;
 mod memory;
+mod orphans;
 mod outage;
 mod parking;
 mod pausing;

@@ -18,7 +18,9 @@ const BOARDS: [(&str, &str); 4] = [
 ];
 
 /// What the names of metrics begin with that are about load.
-const LOAD: [&str; 13] = [
+const LOAD: [&str; 15] = [
+    "ringmaster_acts_",
+    "ringmaster_decide_",
     "process_",
     "ringmaster_live_",
     "ringmaster_journal_",

@@ -106,6 +106,9 @@ pub(super) fn label(name: &str) -> &'static str {
         "partition" => "3",
         "participant" => "payment",
         "topic" => "orders",
+        "definition" => "order-fulfilment",
+        "step" => "charge_payment",
+        "role" => "risk",
         other => panic!("a rule by '{other}' needs an example"),
     }
 }

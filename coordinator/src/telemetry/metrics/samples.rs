@@ -23,6 +23,7 @@ impl Metrics {
         self.by_name.samples(&mut out);
         self.foretold.samples(&mut out);
         self.watched.samples(&mut out);
+        self.by_row.samples(&mut out);
         self.took.samples(&mut out);
         out
     }
@@ -44,6 +45,7 @@ mod tests {
     use super::*;
     use crate::alerts::{RULES, Rule};
     use crate::api::AsOf;
+    use crate::runtime::{Lag, Scrubbed};
     use crate::scaling::Told;
 
     /// A line of the text format, as a series and its value.
@@ -69,6 +71,16 @@ mod tests {
         metrics.count(&overview, &totals, 100_000);
         metrics.watch(&[AsOf { partition: 1, journal_offset: 5, age_ms: 1_500 }], &[("hotel".into(), 3)].into());
         metrics.taken_over(&[(1, 4)].into());
+        let lag = |partition, records, seconds| Lag { topic: "orders".into(), partition, records, seconds };
+        metrics.lag(&[lag(0, Some(3), Some(8.5)), lag(1, Some(0), Some(0.0))]);
+        let scrubbed = Scrubbed {
+            orphans: 2,
+            approvals: [("risk".into(), (2, 60_000))].into(),
+            too_long: [(([7; 16], 1), 3)].into(),
+            retention_used: 0.5,
+            ..Scrubbed::default()
+        };
+        metrics.scrubbed(&[(1, scrubbed)].into(), &Catalog::default(), 100_000);
         metrics.scaling(&[Told::saturated("payment")]);
         let (partitions, topics) = ([status(0, StageName::Claiming), status(1, StageName::Owning)], [topic("orders", 2)]);
         let samples: BTreeMap<String, f64> = metrics.samples(&partitions, &topics).iter().map(shown).collect();

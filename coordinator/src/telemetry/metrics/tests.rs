@@ -19,6 +19,7 @@ pub(super) fn status(partition: i32, phase: StageName) -> PartitionStatus {
         parked: 6,
         breakers: 1,
         inputs_to_begin: Vec::new(),
+        reads: Vec::new(),
         held: Held::Starts,
         in_flight: 9,
         restored: None,

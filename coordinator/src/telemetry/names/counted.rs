@@ -101,6 +101,12 @@ pub const APPEND_SECONDS: Metric = histogram(
     "Journal records, from when they are sent until they are confirmed: what they cause leaves then",
     &[],
 );
+/// How long it takes until what is decided is sent.
+pub const RELEASE_SECONDS: Metric = histogram(
+    "ringmaster_decide_to_release_seconds",
+    "Journal records that cause commands or events, from the decision of their first turn until brokers have all of them",
+    &[],
+);
 /// How long participants take.
 pub const RESPONSE_SECONDS: Metric = histogram(
     "ringmaster_participant_response_seconds",

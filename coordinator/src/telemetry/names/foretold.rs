@@ -8,7 +8,7 @@ use crate::scaling::Told;
 pub type ForetoldLevel = fn(&Told) -> Option<f64>;
 
 /// By participant; NaN is not known yet.
-pub const FORETOLD_GAUGES: [(Metric, ForetoldLevel); 5] = [
+pub const FORETOLD_GAUGES: [(Metric, ForetoldLevel); 6] = [
     (
         of_participant(
             "ringmaster_participant_capacity_per_second",
@@ -35,6 +35,14 @@ pub const FORETOLD_GAUGES: [(Metric, ForetoldLevel); 5] = [
             let is_known = told.estimate.capacity_per_s.is_some();
             told.estimate.breach_in_s.or(is_known.then_some(f64::INFINITY))
         },
+    ),
+    (
+        of_participant(
+            "ringmaster_participant_late_seconds",
+            "seconds",
+            "By how much the oldest command that it has not answered is older than its slo says; 0: it is not",
+        ),
+        |told| Some((told.estimate.oldest_s.unwrap_or(0.0) - told.estimate.slo_s).max(0.0)),
     ),
     (of_participant("ringmaster_participant_members", "members", "Members of its consumer group"), |told| {
         told.outside.members.map(f64::from)

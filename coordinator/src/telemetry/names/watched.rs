@@ -14,6 +14,22 @@ pub const CHECKPOINT_AGE: Metric = metric(
     "How long ago the newest happened that the partition's last checkpoint holds, if something happened since; else 0",
     &["partition"],
 );
+/// How much of an input is not read.
+pub const LAG_RECORDS: Metric = metric(
+    Kind::Gauge,
+    "ringmaster_input_lag_records",
+    "records",
+    "Records of a partition of an input that is read here which are not taken yet; NaN: the broker did not say",
+    &["topic", "partition"],
+);
+/// How old that is.
+pub const LAG_SECONDS: Metric = metric(
+    Kind::Gauge,
+    "ringmaster_input_lag_seconds",
+    "seconds",
+    "How old the first of those is, by its timestamp; 0: there is none; NaN: not known",
+    &["topic", "partition"],
+);
 /// How often partitions change hands.
 pub const TAKEOVERS: Metric = metric(
     Kind::Counter,

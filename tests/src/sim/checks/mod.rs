@@ -4,6 +4,7 @@ mod counts;
 mod ends;
 mod inputs;
 mod ledgers;
+mod orphans;
 mod parking;
 mod states;
 mod timers;

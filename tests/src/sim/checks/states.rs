@@ -143,6 +143,7 @@ fn same_rows(store: &SimStore, partition: i32, checkpoint: &Checkpoint, replayed
     }
     same_breakers(store, partition, replayed)?;
     super::counts::same_counts(store, partition, checkpoint, replayed)?;
+    super::orphans::none(store, partition)?;
     indexes(store, partition, &all)
 }
 

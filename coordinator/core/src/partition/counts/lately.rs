@@ -16,6 +16,7 @@ pub(in crate::partition) struct Lately {
     steps: HashMap<(Number, u16, bool), Histogram>,
     participants: Vec<Asked>,
     pub(in crate::partition) appends: Histogram,
+    pub(in crate::partition) releases: Histogram,
 }
 
 /// The place of a number, made if there is none.
@@ -52,8 +53,8 @@ impl Lately {
 
     /// All of it, by names; it begins anew.
     pub(in crate::partition) fn take(&mut self, names: &Names) -> Times {
-        let Lately { sagas, steps, participants, appends } = std::mem::take(self);
-        let mut times = Times { appends, ..Times::default() };
+        let Lately { sagas, steps, participants, appends, releases } = std::mem::take(self);
+        let mut times = Times { appends, releases, ..Times::default() };
         for (both, version) in sagas.into_iter().zip(&names.versions) {
             let known = [true, false].into_iter().zip(both).filter(|(_, of)| of.count() > 0);
             times.sagas.extend(known.map(|(did_all, of)| ((*version, did_all), of)));
