@@ -181,10 +181,7 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Participant { command: None, script, check } => {
             participant::participant(&config, script.as_deref().expect("the command line must have it"), *check, out)
         }
-        Command::Deploy { files, dry_run, json, by, asked } => {
-            let how = deploy::How { dry_run: *dry_run, json: *json, by: by.as_deref(), api: asked.api.as_ref() };
-            deploy::deploy(&config, files, how, out)
-        }
+        Command::Deploy(arguments) => deploy::deploy(&config, arguments, out),
         Command::Definitions(command) => about_definitions(&config, command, out),
         Command::Topics(TopicsCommand::Apply { files, replication }) => topics::apply(&config, files, *replication, out),
         Command::Alerts(arguments) => return alerts::alerts(&config, arguments, out),

@@ -125,7 +125,8 @@ fn found(sources: &Sources, (topic, partition, offset): (String, i32, i64)) -> R
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let headers: Vec<TopicHeader> =
         read.headers.iter().map(|header| TopicHeader { name: header.name.to_string(), value: text(&header.value) }).collect();
-    let kind = headers.iter().find(|header| header.name == HEADER_TYPE).map(|header| header.value.as_str());
+    let said = headers.iter().find(|header| header.name == HEADER_TYPE).map(|header| header.value.as_str());
+    let kind = said.or_else(|| knowledge.catalog.default_type(&topic));
     let shown = |bytes: &Vec<u8>, kind| ShownBytes::of(bytes, kind, &knowledge.schemas);
     let (key, value) = (read.key.as_ref().map(|key| shown(key, None)), read.value.as_ref().map(|value| shown(value, kind)));
     Ok(TopicRecord { topic, partition, offset, at: written(read.timestamp), headers, key, value })

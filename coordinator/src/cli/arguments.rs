@@ -149,22 +149,7 @@ pub(super) enum Command {
     /// Coordinators that run take it in within a second. What is deployed stays: a later deploy is how it is changed.
     /// With --api, and on the embedded bus while one runs, a coordinator does it, by the schemas that it has.
     #[command(after_help = deploy::EXAMPLES)]
-    Deploy {
-        /// Definition files, and folders of them.
-        #[arg(required = true, value_name = "FILE|FOLDER")]
-        files: Vec<PathBuf>,
-        /// Only say what would be done.
-        #[arg(long)]
-        dry_run: bool,
-        /// One JSON object a saga and line.
-        #[arg(long)]
-        json: bool,
-        /// Who deploys, for those who look at it later; with a token the token says it.
-        #[arg(long, env = "USER", value_name = "NAME")]
-        by: Option<String>,
-        #[command(flatten)]
-        asked: Asked,
-    },
+    Deploy(deploy::DeployArguments),
     /// What somebody must know at once: rules over metrics, evaluated by the coordinators themselves; and what to do about it.
     ///
     /// Asks the running coordinators. Pending is what holds, and not for long enough yet; resolved what has fired and is over. The same

@@ -4,14 +4,18 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ringmaster_bus::Bus;
+use ringmaster_bus::{Bus, BusError};
+use ringmaster_schemas::names::Topics;
 use ringmaster_store::Store;
 
 use super::exit::{Exit, Failure};
-use crate::alerts::{Telling, Watching, watch};
+use super::rivals;
+use crate::alerts::{Alerts, Telling, Watching, watch};
 use crate::api::{self, Port, Server, Sources};
-use crate::config::Config;
-use crate::runtime::{Newest, Status, wall};
+use crate::batches::Batches;
+use crate::config::{BusKind, Config, Setting};
+use crate::runtime::{Newest, Plan, Status, wall};
+use crate::scaling::Scaling;
 use crate::telemetry::Metrics;
 use crate::traces::{self, Tracer};
 
@@ -63,4 +67,63 @@ pub(super) fn start(listening: Option<(TcpListener, Port)>, sources: Sources, te
     let watching = watch(sources.alerts.clone(), clock, look, tell).map_err(|error| failed("alerts", error))?;
     let server = listening.map(|(listener, port)| api::serve(listener, sources, port)).transpose();
     Ok(Beside { _watching: watching, _server: server.map_err(|error| failed("HTTP", error))? })
+}
+
+/// What runs, for whoever asks over HTTP.
+pub(super) struct Known {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) status: Arc<Status>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) knowledge: Arc<Newest>,
+    pub(super) peers: Option<Arc<api::Peers>>,
+    pub(super) scaling: Arc<Scaling>,
+    pub(super) batches: Arc<Batches>,
+}
+
+/// All that is shown over HTTP, and what brings there what is asked for.
+pub(super) fn sources<B: Bus + Send + 'static>(
+    config: &Config,
+    settings: Arc<[Setting]>,
+    known: Known,
+    client: impl Fn(&Config) -> Result<B, BusError> + Clone + Send + Sync + 'static,
+) -> Sources {
+    let Known { metrics, status, store, knowledge, peers, scaling, batches } = known;
+    Sources {
+        metrics,
+        status,
+        store,
+        knowledge,
+        partitions: config.partitions,
+        peers,
+        scaling,
+        alerts: Arc::new(Alerts::new(&config.instance)),
+        tokens: None,
+        hand: Some(hand(config, client.clone())),
+        acts: Arc::default(),
+        batches,
+        editing: Arc::new(editing(config, client)),
+        settings,
+    }
+}
+
+/// What brings acts that come over HTTP to the partitions.
+fn hand<B: Bus + Send + 'static>(
+    config: &Config,
+    client: impl Fn(&Config) -> Result<B, BusError> + Send + Sync + 'static,
+) -> Arc<dyn api::Hand> {
+    let (topics, config) = (Topics::new(&config.prefix), config.clone());
+    Arc::new(api::BusHand::new(topics, move || client(&config)))
+}
+
+/// What is done with definitions that come over HTTP.
+fn editing<B: Bus + Send + 'static>(
+    config: &Config,
+    client: impl Fn(&Config) -> Result<B, BusError> + Send + Sync + 'static,
+) -> api::Editing {
+    let routed = config.topics.keys().filter(|topic| config.is_routed(topic)).cloned().collect();
+    let (deploying, makes_topics) = (config.deploying(), config.bus == BusKind::Embedded);
+    let (own, asks) = (config.clone(), config.clone());
+    let refuse = move |plan: &Plan| rivals::refuse(&asks, plan, |_| false).map_err(|failure| failure.message);
+    let broker = api::BusBroker::new((config.setup(), deploying.clone(), makes_topics), refuse, move || client(&own));
+    api::Editing { deploying, routed, may_deploy: config.api.deploy, broker: Some(Arc::new(broker)) }
 }

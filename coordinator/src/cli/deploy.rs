@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use clap::Args;
 use ringmaster_bus::Bus;
 
-use super::asking::send_files;
+use super::asking::{Asked, send_files};
 use super::buses::{self, Access, on_bus};
 use super::definitions::{files_in, require_topics, say};
 use super::exit::{Exit, Failure};
@@ -22,22 +23,43 @@ Examples:
   ringmaster deploy --dry-run sagas/order-fulfilment.yaml
   ringmaster deploy sagas --api https://localhost:8080     by a coordinator, in the name of the token";
 
+/// What stands on the command line.
+#[derive(Debug, Args)]
+pub(super) struct DeployArguments {
+    /// Definition files, and folders of them.
+    #[arg(required = true, value_name = "FILE|FOLDER")]
+    files: Vec<PathBuf>,
+    /// Only say what would be done.
+    #[arg(long)]
+    dry_run: bool,
+    /// One JSON object a saga and line.
+    #[arg(long)]
+    json: bool,
+    /// Who deploys, for those who look at it later; with a token the token says it.
+    #[arg(long, env = "USER", value_name = "NAME")]
+    by: Option<String>,
+    #[command(flatten)]
+    asked: Asked,
+}
+
 /// What is done and how it is told.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct How<'a> {
+struct How<'a> {
     /// Nothing is written.
-    pub(super) dry_run: bool,
+    dry_run: bool,
     /// For programs.
-    pub(super) json: bool,
+    json: bool,
     /// Who deploys.
-    pub(super) by: Option<&'a str>,
+    by: Option<&'a str>,
     /// Which coordinator does it; none: it is done at the brokers.
-    pub(super) api: Option<&'a Address>,
+    api: Option<&'a Address>,
 }
 
 /// `ringmaster deploy FILE|FOLDER...`
-pub(super) fn deploy(config: &Config, paths: &[PathBuf], how: How<'_>, out: &mut dyn Write) -> Result<(), Failure> {
-    let files = files_in(paths)?;
+pub(super) fn deploy(config: &Config, arguments: &DeployArguments, out: &mut dyn Write) -> Result<(), Failure> {
+    let DeployArguments { files, dry_run, json, by, asked } = arguments;
+    let how = How { dry_run: *dry_run, json: *json, by: by.as_deref(), api: asked.api.as_ref() };
+    let files = files_in(files)?;
     if how.api.is_some() {
         return deploy_by_api(config, &files, how, out);
     }

@@ -22,7 +22,6 @@ use super::definitions::{configured_files, require_topics};
 use super::exit::{Exit, Failure};
 use super::topics::apply_on;
 use super::{attending, beside, others, rivals};
-use crate::alerts::Alerts;
 use crate::api;
 use crate::config::{BusKind, Config, Setting};
 use crate::runtime::{
@@ -144,26 +143,8 @@ fn run_on<B: Bus + Send + 'static>(
     let (scaling, batches) = attending::attend(&mut instance, (config, &client), (outputs, view(config)), &seen)?;
     let following = following(config, settings);
     instance.follow(Follower::new(client(&patient(config))?, following, knowledge, setup), newest.clone());
-    let (partitions, alerts) = (config.partitions, Arc::new(Alerts::new(&config.instance)));
-    let (hand, acts) = (Some(hand(config, client.clone())), Arc::default());
-    let (knowledge, tokens) = (newest, None);
-    let editing = Arc::new(editing(config, client.clone()));
-    let sources = api::Sources {
-        metrics,
-        status: status.clone(),
-        store,
-        knowledge,
-        partitions,
-        peers,
-        scaling,
-        alerts,
-        tokens,
-        hand,
-        acts,
-        batches,
-        editing,
-        settings: shown,
-    };
+    let known = beside::Known { metrics, status: status.clone(), store, knowledge: newest, peers, scaling, batches };
+    let sources = beside::sources(config, shown, known, client);
     let beside = beside::start(listener.zip(port), sources, telling);
     if beside.is_ok() {
         tracing::info!(instance = config.instance, workers = config.workers, partitions = config.partitions, api, "started");
@@ -171,7 +152,6 @@ fn run_on<B: Bus + Send + 'static>(
     }
     instance.stop();
     let stopped = instance.join();
-    // What has the store goes only now; a port that could not be had is told before anything that it ended.
     drop(beside?);
     finished(stopped)
 }
@@ -194,28 +174,6 @@ fn following(config: &Config, setup: SetupSettings) -> Following {
         makes_topics: config.bus == BusKind::Embedded,
         folder: config.definitions_watched.then(|| config.definitions.clone()),
     }
-}
-
-/// What brings acts that come over HTTP to the partitions.
-fn hand<B: Bus + Send + 'static>(
-    config: &Config,
-    client: impl Fn(&Config) -> Result<B, BusError> + Send + Sync + 'static,
-) -> Arc<dyn api::Hand> {
-    let (topics, config) = (Topics::new(&config.prefix), config.clone());
-    Arc::new(api::BusHand::new(topics, move || client(&config)))
-}
-
-/// What is done with definitions that come over HTTP.
-fn editing<B: Bus + Send + 'static>(
-    config: &Config,
-    client: impl Fn(&Config) -> Result<B, BusError> + Send + Sync + 'static,
-) -> api::Editing {
-    let routed = config.topics.keys().filter(|topic| config.is_routed(topic)).cloned().collect();
-    let (deploying, makes_topics) = (config.deploying(), config.bus == BusKind::Embedded);
-    let (own, asks) = (config.clone(), config.clone());
-    let refuse = move |plan: &Plan| rivals::refuse(&asks, plan, |_| false).map_err(|failure| failure.message);
-    let broker = api::BusBroker::new((config.setup(), deploying.clone(), makes_topics), refuse, move || client(&own));
-    api::Editing { deploying, routed, may_deploy: config.api.deploy, broker: Some(Arc::new(broker)) }
 }
 
 /// How it takes snapshots.

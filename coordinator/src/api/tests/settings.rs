@@ -10,7 +10,7 @@ fn no_secret_is_shown_anywhere() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("ringmaster.toml");
     let text = "partitions = 4\n[kafka]\n\"sasl.password\" = 'hunter2'\n\"ssl.key.password\" = 'swordfish'\n\"sasl.jaas.config\" = 'x password=xyzzy'\n\
-                \"ssl.ca.location\" = '/etc/ca.pem'\n[alerts]\nwebhook = 'https://me:plugh@localhost/x'\nsecret_file = '/opensesame'\n";
+                \"ssl.ca.location\" = '/etc/ca.pem'\n[alerts]\nwebhook = 'https://localhost/plugh'\nsecret_file = '/opensesame'\n";
     std::fs::write(&file, text).expect("written");
     let flags = ["kafka.sasl.oauthbearer.client.secret=mellon".to_owned(), "api.listen=127.0.0.1:0".to_owned()];
     let (config, settings) = Config::load_shown(Some(&file), &flags).expect("they are right");
