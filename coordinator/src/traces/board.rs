@@ -96,7 +96,7 @@ impl TraceBoard {
     pub(super) fn first(&self, partition: i32, term: i64, count: usize) -> Vec<Traced> {
         let waiting = self.lock();
         let Some(of) = waiting.partitions.get(&partition).filter(|of| of.owned.term == term) else { return Vec::new() };
-        let last = of.traced.iter().take(count).last().map(|traced| traced.offset);
+        let last = of.traced.iter().take(count).next_back().map(|traced| traced.offset);
         of.traced.iter().take_while(|traced| Some(traced.offset) <= last).cloned().collect()
     }
 

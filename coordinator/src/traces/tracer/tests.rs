@@ -113,7 +113,8 @@ fn completed() -> SagaEvent {
 }
 
 fn sources(store: Arc<SimStore>) -> Sources {
-    let known = Knowledge { catalog: Catalog::default(), schemas: Schemas::builtin(), deployed: Default::default() };
+    let (catalog, schemas) = (Catalog::default(), Schemas::builtin());
+    let known = Knowledge { catalog, schemas, deployed: Default::default(), records: Default::default() };
     let known = Arc::new(Newest::new(Arc::new(known)));
     Sources { status: Arc::default(), store, known, metrics: Arc::new(Metrics::new("test")) }
 }
