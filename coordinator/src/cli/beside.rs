@@ -31,17 +31,17 @@ pub(super) fn telling(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<
     config.alerts.as_ref().map(start).transpose().map_err(|why| Failure::new(Exit::Refused, why))
 }
 
-/// Who tells traces, to where settings say.
+/// Who tells traces, by a client of its own; nobody where settings do not say where to.
 pub(super) fn tracer<B: Bus>(
     config: &Config,
-    endpoint: &traces::Endpoint,
-    bus: B,
+    client: impl FnOnce() -> Result<B, BusError>,
     (status, store, known, metrics): (&Arc<Status>, &Arc<dyn Store>, &Arc<Newest>, &Arc<Metrics>),
-) -> Result<Tracer<B>, Failure> {
+) -> Result<Option<Tracer<B>>, Failure> {
+    let Some(endpoint) = config.tracing.clone() else { return Ok(None) };
     let (status, store, known, metrics) = (status.clone(), store.clone(), known.clone(), metrics.clone());
     let sources = traces::Sources { status, store, known, metrics };
     let refused = |why| Failure::new(Exit::Refused, format_args!("tracing.endpoint: {why}"));
-    Tracer::new(bus, &config.prefix, endpoint.clone(), sources).map_err(refused)
+    Tracer::new(client()?, &config.prefix, endpoint, sources).map(Some).map_err(refused)
 }
 
 /// Starts it.

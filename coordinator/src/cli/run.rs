@@ -29,7 +29,6 @@ use crate::runtime::{
     Status, View,
 };
 use crate::telemetry::Metrics;
-use crate::traces::Tracer;
 
 /// How often the main thread looks whether it is to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -120,7 +119,7 @@ fn run_on<B: Bus + Send + 'static>(
     let buses = std::iter::once(Ok(first)).chain((1..config.workers).map(|_| client(config))).collect::<Result<Vec<_>, _>>()?;
     let knowledge = Arc::new(knowledge);
     let newest = Arc::new(Newest::new(knowledge.clone()));
-    let tracer = tracer(config, &client, (&status, &store, &newest, &metrics))?;
+    let tracer = beside::tracer(config, || client(&patient(config)), (&status, &store, &newest, &metrics))?;
     let (whole, report) = (config.instance(), &reporting(metrics.clone()));
     let parts = Parts {
         setup: &setup,
@@ -154,16 +153,6 @@ fn run_on<B: Bus + Send + 'static>(
     let stopped = instance.join();
     drop(beside?);
     finished(stopped)
-}
-
-/// Who tells traces, by a client of its own; nobody where settings do not say where to.
-fn tracer<B: Bus>(
-    config: &Config,
-    client: impl Fn(&Config) -> Result<B, BusError>,
-    sources: (&Arc<Status>, &Arc<dyn Store>, &Arc<Newest>, &Arc<Metrics>),
-) -> Result<Option<Tracer<B>>, Failure> {
-    let Some(endpoint) = &config.tracing else { return Ok(None) };
-    beside::tracer(config, endpoint, client(&patient(config))?, sources).map(Some)
 }
 
 /// How what is deployed is followed.
