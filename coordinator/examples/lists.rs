@@ -56,6 +56,7 @@ fn main() {
         alerts: Arc::new(Alerts::new("lists")),
         tokens: None,
         hand: None,
+        reader: None,
         acts: Arc::default(),
         editing: Arc::default(),
         settings: Arc::default(),

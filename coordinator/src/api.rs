@@ -9,6 +9,7 @@
 mod acts;
 mod alerts;
 pub mod allowed;
+mod audit;
 mod batches;
 mod broker;
 pub mod client;
@@ -19,7 +20,9 @@ mod denials;
 mod editing;
 mod everyone;
 mod filter;
+mod fresh;
 mod gate;
+mod history;
 mod instances;
 mod list;
 mod live;
@@ -58,8 +61,10 @@ use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::alerts::Alerts;
+pub use crate::audit::{ActLine, ActPage};
 use crate::batches::Batches;
 use crate::config::Setting;
+pub use crate::history::{HistoryCause, HistoryEvent, HistoryPage, HistorySent, HistoryTurn};
 use crate::runtime::{NOT_CLAIMED, Newest, PartitionStatus, Status, wall};
 use crate::scaling::Scaling;
 use crate::telemetry::Metrics;
@@ -71,6 +76,7 @@ pub use broker::{Broker, BusBroker, NotPublished, Published};
 pub use definitions::{DefinitionGraph, DefinitionText, DefinitionVersion, Definitions, PictureFormat, WaitingThere};
 pub use editing::{DefinitionChange, DefinitionChanges, DefinitionPicture, DeployBody, DrawBody, Editing, FilesBody, Pictures};
 use everyone::{Others, Request, Scope, ask_others};
+pub use history::{BusReader, Reader};
 pub use instances::{InstanceShown, Instances};
 pub use list::{Explain, SagaLine, SagaPage, SagaWaits};
 pub use mistakes::FileMistake;
@@ -82,7 +88,7 @@ pub use participants::{Participant, Participants};
 pub use peers::Peers;
 use problem::Problem;
 pub use quarantine::{Quarantine, QuarantineEntry, QuarantineMarked, QuarantineWhole};
-pub(crate) use saga::{partition_of, whenever};
+pub(crate) use saga::{partition_of, whenever, written};
 pub(crate) use scaling::not_found as scaling_not_found;
 pub use scaling::{AllScaling, ParticipantScaling};
 pub use server::{Port, Server, listen, serve};
@@ -116,6 +122,8 @@ pub struct Sources {
     pub tokens: Option<Arc<Tokens>>,
     /// Brings acts to the partitions.
     pub hand: Option<Arc<dyn Hand>>,
+    /// Reads what is not in the store.
+    pub reader: Option<Arc<dyn Reader>>,
     /// What acts were answered.
     pub acts: Arc<Remembered>,
     /// What is done with definitions that are sent.

@@ -1,6 +1,7 @@
 //! Reading a topic to its end, and appending to one: for start-up and for tools, which may wait.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -226,15 +227,24 @@ pub fn bounds_each(
 
 /// The first offset of each partition of a topic with a record of this time or later, or its end.
 pub fn offsets_at(bus: &mut impl Bus, topic: &str, partitions: i32, time: Millis) -> Result<Vec<i64>, BusError> {
+    offsets_of(bus, topic, 0..partitions, time)
+}
+
+/// The same of one of its partitions.
+pub fn offset_at(bus: &mut impl Bus, topic: &str, partition: i32, time: Millis) -> Result<i64, BusError> {
+    Ok(offsets_of(bus, topic, partition..partition + 1, time)?[0])
+}
+
+fn offsets_of(bus: &mut impl Bus, topic: &str, partitions: Range<i32>, time: Millis) -> Result<Vec<i64>, BusError> {
     let topic_id = bus.topic(topic);
-    let mut found: Vec<Option<i64>> = vec![None; partitions.max(0) as usize];
-    (0..partitions).for_each(|partition| bus.ask_offset_at(TopicPartition { topic: topic_id, partition }, time));
+    let mut found: Vec<Option<i64>> = vec![None; partitions.len()];
+    partitions.clone().for_each(|partition| bus.ask_offset_at(TopicPartition { topic: topic_id, partition }, time));
     let since = Instant::now();
     while found.iter().any(Option::is_none) {
         bus.poll(POLL, &mut |event| {
             if let BusEvent::OffsetAt { at, offset } = event
                 && at.topic == topic_id
-                && let Some(found) = found.get_mut(at.partition as usize)
+                && let Some(found) = usize::try_from(at.partition - partitions.start).ok().and_then(|place| found.get_mut(place))
             {
                 *found = Some(offset);
             }

@@ -1,6 +1,7 @@
 //! The command line: what each command is called, what it takes, and how it ends.
 
 mod act;
+mod acts;
 mod again;
 mod alerts;
 mod arguments;
@@ -82,6 +83,7 @@ Examples:
   ringmaster saga why order-fulfilment/ord-17    what does it wait for?
   ringmaster saga history order-fulfilment/ord-17
   ringmaster act retry order-fulfilment/ord-17 --why 'it is back'   a way out of where it is stuck
+  ringmaster act-list --since 1d             who did what, why, and what became of it
   ringmaster batch preview retry --stuck --why 'it is back'   the same for many: first which, then do it
   ringmaster token create --name alice --role operator --expires 30d   for whoever asks over HTTP
   ringmaster participant list                which participants are asked, and which are paused or down?
@@ -197,6 +199,8 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Restore { folder } => backup::restore(&config, folder, out),
         Command::Quarantine(command) => about_quarantine(&config, command, out),
         Command::Saga(command) => return about_sagas(&config, command, out),
+        // It asks a coordinator, and no broker.
+        Command::ActList(arguments) => return acts::list(&config, arguments, out),
         Command::Act(arguments) => act::act(&config, arguments, out),
         Command::Batch(command) => return batch::batch(&config, command, out),
         Command::Token(command) => return token::token(&config, command, out),

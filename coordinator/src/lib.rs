@@ -9,12 +9,14 @@
 
 pub mod alerts;
 pub mod api;
+pub mod audit;
 pub mod batches;
 pub mod blocking;
 pub mod cli;
 pub mod config;
 pub mod control;
 pub mod graph;
+pub mod history;
 pub mod members;
 pub mod participant;
 pub mod runtime;

@@ -18,11 +18,12 @@ use ringmaster_bus::clock::wall;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, spawn_blocking};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::allowed::May;
 use super::denials::Denials;
 use super::everyone::is_asked_by_another;
+use super::fresh;
 use super::live::{self, Hub};
 use super::problem::{Problem, Refusal};
 use super::routes::{Route, Weight};
@@ -46,6 +47,11 @@ pub(super) struct Limits {
     pub(super) reads: usize,
     /// Those of them that wait until an act is answered.
     pub(super) acts: usize,
+    /// Those of them that read the journal.
+    pub(super) journals: usize,
+    /// Those of them that ask again until what they ask for is stored, and for how long.
+    pub(super) waiting: usize,
+    pub(super) fresh: Duration,
     /// How long a request waits for a place among them.
     pub(super) place: Duration,
     /// How long answering may take, with the wait for a thread.
@@ -61,6 +67,9 @@ impl Limits {
         requests: 64,
         reads: 2,
         acts: 8,
+        journals: 2,
+        waiting: 32,
+        fresh: fresh::PATIENCE,
         place: Duration::from_secs(1),
         answer: Duration::from_secs(10),
         drain: Duration::from_secs(5),
@@ -79,6 +88,8 @@ pub(super) struct Gate {
     reads_for_others: Arc<Semaphore>,
     acts: Arc<Semaphore>,
     live: Arc<Hub>,
+    journals: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
     denials: Denials,
     metrics: Arc<Metrics>,
 }
@@ -109,8 +120,22 @@ type Place = OwnedSemaphorePermit;
 impl Gate {
     pub(super) fn new(who: Who, limits: Limits, live: Arc<Hub>, metrics: Arc<Metrics>) -> Gate {
         let semaphore = |places| Arc::new(Semaphore::new(places));
-        let [requests, reads, reads_for_others, acts] = [limits.requests, limits.reads, limits.reads, limits.acts].map(semaphore);
-        Gate { who, limits, requests, reads, reads_for_others, acts, live, denials: Denials::new(metrics.clone()), metrics }
+        let Limits { requests, reads, acts, journals, waiting, .. } = limits;
+        let [requests, reads, reads_for_others, acts, journals, waiting] =
+            [requests, reads, reads, acts, journals, waiting].map(semaphore);
+        Gate {
+            who,
+            limits,
+            requests,
+            reads,
+            reads_for_others,
+            acts,
+            journals,
+            waiting,
+            live,
+            denials: Denials::new(metrics.clone()),
+            metrics,
+        }
     }
 
     pub(super) fn who(&self) -> &Who {
@@ -152,6 +177,7 @@ impl Gate {
             let detail = format!("{} requests are being answered already", self.limits.requests);
             return Err((Denied::TooMany, Problem::TooMany.because(detail)));
         };
+        let place = Arc::new(place);
         let late = || {
             let detail = format!("it took longer than {} s: ask for less, or later", self.limits.answer.as_secs());
             (Denied::TooSlow, Problem::NotNow.because(detail))
@@ -165,8 +191,10 @@ impl Gate {
                 Weight::Store if is_asked_by_another(request.uri()) => {
                     self.wait(request, (place, &self.reads_for_others), next).await
                 }
+                Weight::Store if fresh::waits(request.uri()) => self.wait_until_stored(request, place, next).await,
                 Weight::Store => self.wait(request, (place, &self.reads), next).await,
                 Weight::Act => self.wait(request, (place, &self.acts), next).await,
+                Weight::Journal => self.wait(request, (place, &self.journals), next).await,
                 _ => next.run(request).await,
             }
         };
@@ -189,9 +217,26 @@ impl Gate {
         }
     }
 
+    /// Asks again for a while where what is asked for is not stored yet; meanwhile it has no thread.
+    async fn wait_until_stored(&self, request: Request, place: Arc<Place>, next: Next) -> Response {
+        let Ok(_waiting) = self.waiting.try_acquire() else {
+            let detail = format!("{} requests wait already until what they ask for is stored", self.limits.waiting);
+            return Problem::TooMany.because(detail).into_response();
+        };
+        let (until, (parts, _)) = (Instant::now() + self.limits.fresh, request.into_parts());
+        loop {
+            let again = Request::from_parts(parts.clone(), Body::empty());
+            let answer = self.wait(again, (place.clone(), &self.reads), next.clone()).await;
+            if !fresh::is_behind(&answer) || Instant::now() >= until {
+                return answer;
+            }
+            sleep(fresh::AGAIN_AFTER).await;
+        }
+    }
+
     /// Answers on a thread that may wait for the disk, or the broker. One that is given up still has its place among those, until it is
     /// done.
-    async fn wait(&self, request: Request, (place, threads): (Place, &Arc<Semaphore>), next: Next) -> Response {
+    async fn wait(&self, request: Request, (place, threads): (Arc<Place>, &Arc<Semaphore>), next: Next) -> Response {
         let thread = threads.clone().acquire_owned().await.expect("it is never closed");
         let runtime = Handle::current();
         let answered = spawn_blocking(move || {

@@ -21,6 +21,7 @@ use super::problem::CONTENT_TYPE;
     paths(
         super::acts::act,
         super::alerts::alerts,
+        super::audit::acts,
         super::batches::list,
         super::batches::pause,
         super::batches::preview,
@@ -36,6 +37,7 @@ use super::problem::CONTENT_TYPE;
         super::editing::draw,
         super::editing::test,
         super::held_tokens,
+        super::history::history,
         super::instances::instances,
         super::live::live,
         super::me,

@@ -42,6 +42,8 @@ pub enum Problem {
     NotNow,
     /// Another instance has it, which does not answer.
     Elsewhere,
+    /// What is stored is older than what was asked for.
+    Behind,
 }
 
 /// What is said of a problem whatever it is about.
@@ -60,7 +62,7 @@ pub struct Said {
 }
 
 /// Every problem. The table of docs/OPERATING.md is this table.
-pub const PROBLEMS: [Said; 15] = [
+pub const PROBLEMS: [Said; 16] = [
     said(Problem::BadRequest, "bad-request", 400, "The request is not understood", "`detail` says what is wrong with it"),
     said(
         Problem::BadFilter,
@@ -124,6 +126,13 @@ pub const PROBLEMS: [Said; 15] = [
         "Another instance has it, and does not answer",
         "`detail` says which and why; ask again after `Retry-After` seconds",
     ),
+    said(
+        Problem::Behind,
+        "behind",
+        503,
+        "It is not stored yet",
+        "`at_least` is further than the store after two seconds: ask again after `Retry-After` seconds",
+    ),
 ];
 
 const fn said(problem: Problem, name: &'static str, status: u16, title: &'static str, help: &'static str) -> Said {
@@ -183,11 +192,13 @@ impl IntoResponse for Refusal {
             Problem::Unauthorized => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"ringmaster\""));
             }
-            Problem::TooMany | Problem::NotNow | Problem::Elsewhere => {
+            Problem::TooMany | Problem::NotNow | Problem::Elsewhere | Problem::Behind => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
             }
             _ => {}
         }
+        // So that what stands around the handler knows it.
+        answer.extensions_mut().insert(self.problem);
         answer
     }
 }
@@ -202,8 +213,10 @@ mod tests {
             assert_eq!((said.problem as usize, said.problem.said()), (place, said));
             assert_eq!(PROBLEMS.iter().filter(|other| other.name == said.name).count(), 1, "{}", said.name);
             let usual = Problem::of(StatusCode::from_u16(said.status).expect("a status"));
-            let is_special =
-                matches!(said.problem, Problem::BadFilter | Problem::BadCursor | Problem::MovedOn | Problem::Elsewhere);
+            let is_special = matches!(
+                said.problem,
+                Problem::BadFilter | Problem::BadCursor | Problem::MovedOn | Problem::Elsewhere | Problem::Behind
+            );
             assert_eq!(usual == said.problem, !is_special, "{}", said.name);
         }
         assert_eq!(Problem::of(StatusCode::UNSUPPORTED_MEDIA_TYPE), Problem::BadRequest);

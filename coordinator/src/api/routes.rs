@@ -13,8 +13,8 @@ use super::allowed::May;
 use super::gate::{self, Gate};
 use super::problem::Problem;
 use super::{
-    Sources, acts, batches, definitions, editing, held_tokens, instances, live, me, metrics, openapi, overview, participants,
-    partitions, quarantine, readiness, sagas, scaling, settings, topics,
+    Sources, acts, audit, batches, definitions, editing, held_tokens, history, instances, live, me, metrics, openapi, overview,
+    participants, partitions, quarantine, readiness, sagas, scaling, settings, topics,
 };
 
 /// How much answering takes.
@@ -30,6 +30,8 @@ pub(super) enum Weight {
     Act,
     /// It goes on for long, with a seat of its own.
     Live,
+    /// It reads topics: on another one, since the broker may let it wait.
+    Journal,
 }
 
 /// A row of the table.
@@ -59,6 +61,7 @@ pub(super) fn all() -> Vec<Route> {
         get_of("/healthz",               May::Reach,      Weight::Probe, get(|| async { "ok\n" })),
         get_of("/readyz",                May::Reach,      Weight::Probe, get(readiness)),
         get_of("/metrics",               May::Measure,    Weight::Light, get(metrics)),
+        get_of("/api/v1/acts",           May::See,        Weight::Journal, get(audit::acts)),
         post_of("/api/v1/acts",          May::Act,        Weight::Act,   post(acts::act)),
         get_of("/api/v1/batches",        May::See,        Weight::Light, get(batches::list)),
         post_of("/api/v1/batches",       May::Operate,    Weight::Store, post(batches::preview)),
@@ -92,6 +95,7 @@ pub(super) fn all() -> Vec<Route> {
         get_of("/api/v1/settings",       May::See,        Weight::Light, get(settings::settings)),
         get_of("/api/v1/topics",         May::See,        Weight::Act,   get(topics::all)),
         get_of("/api/v1/topics/{topic}/{partition}/{offset}", May::SeeBodies, Weight::Act, get(topics::record)),
+        get_of("/api/v1/saga/history",   May::See,        Weight::Journal, get(history::history)),
         get_of("/api/v1/tokens",         May::Administer, Weight::Light, get(held_tokens)),
     ]
 }

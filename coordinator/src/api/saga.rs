@@ -201,7 +201,7 @@ pub(super) fn moment(at: Millis) -> Option<String> {
 }
 
 /// The same of what is a time for sure.
-pub(super) fn written(at: Millis) -> String {
+pub(crate) fn written(at: Millis) -> String {
     let mut text = String::with_capacity(32);
     put_timestamp(at.saturating_mul(1_000), &mut text);
     text

@@ -11,7 +11,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
+use super::client::Answer;
 use super::everyone::{Request, Scope, ask_others, ask_owner};
+use super::fresh::AtLeast;
 use super::list::{self, Asked, Bounds, LIMIT_MAX, Question, Refused, SELECT_MAX, SagaPage};
 use super::openapi::Problems;
 use super::problem::{Problem, Refusal};
@@ -61,6 +63,9 @@ pub(super) struct IdQuery {
     /// The id of a saga, or of an item or sub-saga. It has percent signs and slashes of its own: as a value of a query it is encoded once more.
     #[param(example = "order-fulfilment/ord-17", min_length = 3)]
     id: String,
+    /// Not before this is stored: a partition and an offset of its journal, as an act answers them. It is waited for up to two seconds.
+    #[param(example = "3:1234", pattern = "^[0-9]+:[0-9]+$")]
+    at_least: Option<String>,
     /// Of this instance alone: so instances ask each other.
     #[param(min_length = 1)]
     partitions: Option<String>,
@@ -68,7 +73,7 @@ pub(super) struct IdQuery {
 
 impl IdQuery {
     pub(super) fn of(id: &str) -> IdQuery {
-        IdQuery { id: id.to_owned(), partitions: None }
+        IdQuery { id: id.to_owned(), at_least: None, partitions: None }
     }
 }
 
@@ -168,8 +173,15 @@ fn found(sources: &Sources, request: &Request, query: &IdQuery, shown: fn(Value)
         let why = format!("'{id}' is not a saga id such as order-fulfilment/ord-17");
         return Problem::BadRequest.because(why).into_response();
     };
+    let at_least = match query.at_least.as_deref().map(|text| AtLeast::of(text, partition)).transpose() {
+        Ok(at_least) => at_least,
+        Err(refusal) => return refusal.into_response(),
+    };
     if !sources.hosted().contains(&partition) {
         return elsewhere(sources, request, query, partition);
+    }
+    if let Some(Err(behind)) = at_least.map(|at_least| at_least.is_stored(sources)) {
+        return behind.into_response();
     }
     match saga::look_up(&*sources.store, &sources.knowledge.get(), partition, id) {
         Ok(Some(found)) => Json(shown(found)).into_response(),
@@ -231,6 +243,9 @@ fn elsewhere(sources: &Sources, request: &Request, query: &IdQuery, partition: i
         return refused("this instance does not have it (any more)".to_owned());
     }
     match ask_owner(sources, partition, request) {
+        Ok(answer) if answer.code == 503 && says(&answer, Problem::Behind) => {
+            Problem::Behind.because("the instance that has it is not as far").into_response()
+        }
         Ok(answer) => {
             let code = StatusCode::from_u16(answer.code).unwrap_or(StatusCode::BAD_GATEWAY);
             let kind = if code.is_success() { "application/json" } else { super::problem::CONTENT_TYPE };
@@ -238,4 +253,10 @@ fn elsewhere(sources: &Sources, request: &Request, query: &IdQuery, partition: i
         }
         Err(why) => refused(why),
     }
+}
+
+/// Whether another instance answers with this problem.
+fn says(answer: &Answer, problem: Problem) -> bool {
+    let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+    body["type"] == format!("/problems/{}", problem.said().name)
 }

@@ -17,6 +17,7 @@ mod broker;
 mod definitions;
 mod editing;
 mod elsewhere;
+mod fresh;
 mod guarded;
 mod items;
 mod live;
@@ -46,6 +47,7 @@ pub(super) fn sources(store: Arc<dyn Store>) -> Sources {
         alerts: Arc::new(Alerts::new("test")),
         tokens: None,
         hand: None,
+        reader: None,
         acts: Arc::default(),
         editing: Arc::default(),
         settings: Arc::default(),

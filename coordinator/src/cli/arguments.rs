@@ -12,7 +12,7 @@ pub(super) use self::deployed::{DefinitionsCommand, TopicsCommand};
 pub(super) use self::quarantine::QuarantineCommand;
 pub(super) use self::saga::SagaCommand;
 pub(super) use super::asking::Asked;
-use super::{act, alerts, batch, deploy, graph, manual, participant, participants, replay, scale, test, token};
+use super::{act, acts, alerts, batch, deploy, graph, manual, participant, participants, replay, scale, test, token};
 
 /// An event-sourced saga coordinator on Kafka: services publish events, Ringmaster runs the sagas that they start, sends commands
 /// to participants, and undoes what was done when a saga cannot finish.
@@ -235,6 +235,12 @@ pub(super) enum Command {
         after_help = "Examples:\n  ringmaster act retry order-fulfilment/ord-17 --why 'the card service is back'\n  ringmaster act resolve order-fulfilment/ord-17 --outcome succeeded --step ship --value '{\"tracking\": \"T1\"}' --why 'seen in their books'\n  ringmaster act approve loan/loan-3 --by ann --why 'the papers are in order'\n  ringmaster act start order-fulfilment/ord-18 --event lost.json --why 'its event was lost'\n  ringmaster act cancel order-fulfilment/ord-17 --why 'asked by phone'"
     )]
     Act(act::ActArguments),
+    /// List what people did to sagas and participants: who, why, when, and what became of it, the newest first.
+    ///
+    /// Asks the running coordinator, which reads the control topic backwards, and in the journal what became of each act, however it was sent.
+    /// The topic keeps acts as long as its retention says: seven days by default.
+    #[command(after_help = acts::EXAMPLES)]
+    ActList(acts::ActListArguments),
     /// Do the same to many sagas: select and look, then do it to those, as they were seen.
     ///
     /// `preview` selects what a filter finds, each saga with its last turn, and does nothing. `start` has the coordinators act on each of

@@ -99,6 +99,7 @@ pub(super) fn sources<B: Bus + Send + 'static>(
         alerts: Arc::new(Alerts::new(&config.instance)),
         tokens: None,
         hand: Some(hand(config, client.clone())),
+        reader: Some(reader(config, client.clone())),
         acts: Arc::default(),
         batches,
         editing: Arc::new(editing(config, client)),
@@ -113,6 +114,15 @@ fn hand<B: Bus + Send + 'static>(
 ) -> Arc<dyn api::Hand> {
     let (topics, config) = (Topics::new(&config.prefix), config.clone());
     Arc::new(api::BusHand::new(topics, move || client(&config)))
+}
+
+/// What reads topics for whoever asks over HTTP.
+fn reader<B: Bus + Send + 'static>(
+    config: &Config,
+    client: impl Fn(&Config) -> Result<B, BusError> + Send + Sync + 'static,
+) -> Arc<dyn api::Reader> {
+    let (topics, config) = (Topics::new(&config.prefix), config.clone());
+    Arc::new(api::BusReader::new(topics, move || client(&config)))
 }
 
 /// What is done with definitions that come over HTTP.

@@ -4,6 +4,7 @@ mod acts;
 mod batches;
 mod definitions;
 mod deploy;
+mod history;
 mod language;
 mod live;
 mod manual;

@@ -186,7 +186,8 @@ fn same_by_both_ways(site: &Site, id: &str) {
     assert_eq!((by_row.0, scanned.0), (0, 0));
     assert_eq!(by_row.1, scanned.1);
     assert!(
-        by_row.2.contains("records that its row names") && scanned.2.contains("read by a scan of the partition's journal (--scan)")
+        by_row.2.contains("records that its row names")
+            && scanned.2.contains("read by a scan of the partition's journal (as was asked for)")
     );
     let shown: Value = serde_json::from_str(&site.said(&["saga", "show", id])).expect("JSON");
     let offsets: Vec<Value> =
@@ -219,9 +220,10 @@ fn a_start_says_how_many_are_stuck_and_how_they_are_listed() {
     let (_, told, how) = site.ringmaster(&["saga", "history", "trip/t-stuck", "--json"]);
     assert!(how.starts_with("read by a scan of the partition's journal (the coordinator at"), "{how}");
     let told: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let events: Vec<&str> = told.iter().map(|line| line["event"].as_str().expect("a word")).collect();
-    assert_eq!(events, ["started", "emitted", "arm_taken", "refused", "compensation_began", "stuck"]);
-    assert_eq!((&told[3]["step"], told[3]["offset"].is_i64()), (&"too_long".into(), true));
+    let events: Vec<&Value> = told.iter().flat_map(|turn| turn["events"].as_array().expect("events")).collect();
+    let words: Vec<&str> = events.iter().map(|event| event["event"].as_str().expect("a word")).collect();
+    assert_eq!(words, ["started", "emitted", "arm_taken", "refused", "compensation_began", "stuck"]);
+    assert_eq!((&events[3]["step"], told[0]["offset"].is_i64()), (&"too_long".into(), true));
     let newest = site.said(&["saga", "history", "trip/t-stuck", "--limit", "2"]);
     assert!(newest.contains("2 events of partition") && newest.contains("4 older ones are left out"), "{newest}");
     assert_eq!(site.ringmaster(&["saga", "list"]).0, 5, "nobody answers");

@@ -53,7 +53,7 @@ pub use orphan::{Beside, orphan};
 pub use parking::Breakers;
 pub use passed::{Passed, passed};
 pub use pausing::postponed;
-pub use told::{Teller, Told, Versions};
+pub use told::{Attempt, Known, Sent, Teller, Told, Versions};
 pub use trace::{SpanId, TraceId, Tracing, attempt_span, given, span};
 pub use values::{Evaluated, Values, View};
 pub use why::{Why, name_of, reason_at, reason_of, why};

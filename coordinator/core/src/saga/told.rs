@@ -3,9 +3,11 @@
 //! Ways leave no events of their own: that an arm was taken is told with the first thing that happened in it.
 
 mod items;
+mod known;
 mod others;
 mod pausing;
 mod runs;
+mod sent;
 mod values;
 mod ways;
 
@@ -16,6 +18,8 @@ use ringmaster_schemas::journal::{DefinitionHash, Emission, Failure, Head, Opens
 use ringmaster_schemas::names::{Direction, below, hex, root_of};
 
 use crate::definition::{Definition, Node, ROOT, Verb};
+pub use known::Known;
+pub use sent::{Attempt, Sent};
 
 /// One thing that happened, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +41,7 @@ pub struct Teller<'a> {
     id: &'a str,
     versions: Versions<'a>,
     time: &'a dyn Fn(Millis) -> String,
+    version: Option<DefinitionHash>,
     definition: Option<&'a Definition>,
     /// The list that the row goes through: of an item the body of its for_each.
     list: u16,
@@ -52,7 +57,7 @@ impl<'a> Teller<'a> {
     /// For the row of this id, of one of these versions; `time` says a time in words.
     pub fn new(id: &'a str, versions: Versions<'a>, time: &'a dyn Fn(Millis) -> String) -> Teller<'a> {
         let (places, choices) = (BTreeMap::new(), BTreeMap::new());
-        Teller { id, versions, time, definition: None, list: ROOT, places, choices, skipped: Vec::new() }
+        Teller { id, versions, time, version: None, definition: None, list: ROOT, places, choices, skipped: Vec::new() }
     }
 
     /// What an event says; before it the way that led to it, if that was not told yet.
@@ -145,12 +150,9 @@ impl<'a> Teller<'a> {
 
     fn started(&mut self, head: &Head, deadline_at: Option<Millis>, out: &mut Vec<Told>) {
         // An id whose row has expired may start again.
-        *self = Teller::new(self.id, self.versions, self.time);
         let fields = head.fields();
-        let version = (self.versions)(&fields.version);
-        self.definition = version.map(|(definition, _)| definition);
-        self.list = self.definition.map_or(ROOT, |definition| definition.list_of(self.id));
-        let number = version.map_or_else(|| "?".to_owned(), |(_, number)| number.to_string());
+        *self = Teller::new(self.id, self.versions, self.time).by_version(Some(fields.version));
+        let number = (self.versions)(&fields.version).map_or_else(|| "?".to_owned(), |(_, number)| number.to_string());
         let deadline = deadline_at.map_or_else(String::new, |at| format!(", deadline {}", self.at(at)));
         let by = match below(self.id) {
             Some(below) if below.item.is_some() => format!("begins for {},", root_of(self.id)),

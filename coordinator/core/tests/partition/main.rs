@@ -34,6 +34,7 @@ mod stored;
 mod stuck;
 mod timers;
 mod told;
+mod told_sent;
 mod traced;
 mod turned;
 mod values;

@@ -40,7 +40,7 @@ on_compensated: { emit: Stayed, to: ends, with: { id: key, why: failure.code } }
 ";
 
 /// What an order says beside its id.
-fn line(says: &str) -> Line {
+pub(crate) fn line(says: &str) -> Line {
     let mut line = Line::of(TRIP, |_| {});
     line.put(ALPHAS, line.clocks.wall, Some("t"), &format!(r#"{{"id":"t"{says}}}"#));
     line.poll();
@@ -48,13 +48,13 @@ fn line(says: &str) -> Line {
     line
 }
 
-fn answered(says: &str, answers: &[(&str, &str)]) -> Line {
+pub(crate) fn answered(says: &str, answers: &[(&str, &str)]) -> Line {
     let mut line = line(says);
     answers.iter().for_each(|(key, outcome)| line.reply_to(&format!("trip/t/{key}"), outcome));
     line
 }
 
-fn time(at: Millis) -> String {
+pub(crate) fn time(at: Millis) -> String {
     format!("+{}ms", at - BEGIN)
 }
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::super::tests::{checkpoint, sources, with_a_trip};
 use super::remembered::REMEMBERED_MAX;
+
 use super::*;
 use crate::runtime::Newest;
 

@@ -123,6 +123,20 @@ fn what_another_instance_has_is_watched_as_well() {
     }
 }
 
+/// What is not stored yet where it lives is asked for again by whoever was asked, and said if it does not come.
+#[test]
+fn what_another_instance_has_not_stored_yet_is_said() {
+    let (store, ids) = stored(20);
+    let group = Group::new(&store, [&[0], &[1, 3], &[2]]);
+    let id = ids.iter().find(|id| saga::partition_of(id, PARTITIONS) == Some(3)).expect("there is one");
+    for (server, _) in &group.servers {
+        let (code, body) = get(server, &format!("{}&at_least=3:16", of_saga("saga", id)));
+        assert_eq!((code, &body["as_of_journal_offset"]), (200, &json!(17)), "{body}");
+        let (code, body) = get(server, &format!("{}&at_least=3:17", of_saga("saga", id)));
+        assert_eq!((code, &body["type"]), (503, &json!("/problems/behind")), "{body}");
+    }
+}
+
 /// Whoever waits for others holds no place that others wait for.
 #[test]
 fn instances_that_ask_each_other_do_not_wait_for_each_other() {

@@ -57,7 +57,8 @@ pub(in crate::cli) enum SagaCommand {
     /// Tell what happened to a saga, in order: ways taken, commands, answers, what was skipped and emitted.
     ///
     /// Reads from the journal the records of which the saga's row says that they changed it, and what came since then. Where no coordinator
-    /// runs, or has the row, it reads the journal of the saga's partition from its oldest record on.
+    /// runs, or has the row, it reads the journal of the saga's partition from its oldest record on. With --api, and on the embedded bus,
+    /// the coordinator reads.
     History(HistoryArguments),
     /// Wait until a saga has ended, is stuck, or has done a step; for scripts.
     Wait(WaitArguments),
