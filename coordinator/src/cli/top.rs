@@ -17,7 +17,9 @@ use std::time::Duration;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ringmaster_bus::clock::wall;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::asking::address;
 use super::exit::{Exit, Failure};
@@ -27,7 +29,7 @@ use crate::config::Config;
 use model::{Input, Key, Model};
 
 /// How long it waits for a key before it draws again.
-const DRAW_EVERY: Duration = Duration::from_millis(200);
+const DRAW_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 /// What is heard and not taken in yet; whoever tells waits then.
 const INPUTS_MAX: usize = 64;
 /// All that the screen shows.
@@ -40,7 +42,8 @@ pub(super) fn top(config: &Config, api: Option<&Address>) -> Result<(), Failure>
         return Err(Failure::new(Exit::Usage, format_args!("top draws on a terminal, and this is none: {other}")));
     }
     let is_ended = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT, SIGHUP] {
+    // Not SIGHUP: of a terminal that is gone nothing is put back.
+    for signal in [SIGTERM, SIGINT] {
         signal_hook::flag::register(signal, is_ended.clone()).map_err(failed)?;
     }
     let listening = Listening::begin(config, api, WATCHED, None)?;
@@ -82,19 +85,34 @@ fn show(
 ) -> Result<(), Failure> {
     while !model.is_over() && !is_ended.load(Ordering::Relaxed) {
         terminal.draw(|frame| picture::draw(frame, model, wall())).map_err(failed)?;
-        let mut patience = DRAW_EVERY;
-        while event::poll(patience).map_err(failed)? {
-            if let Some(key) = key(&event::read().map_err(failed)?) {
-                model.take(Input::Key(key), wall());
+        if is_typed().map_err(failed)? {
+            while event::poll(Duration::ZERO).map_err(failed)? {
+                if let Some(key) = key(&event::read().map_err(failed)?) {
+                    model.take(Input::Key(key), wall());
+                }
             }
-            // What else was typed meanwhile; then it is drawn at once.
-            patience = Duration::ZERO;
         }
         for input in inputs.try_iter() {
             model.take(input?, wall());
         }
     }
     Ok(())
+}
+
+/// Waits for a key, not for long. A terminal that is gone is an error here: whoever reads keys (crossterm) would read its end again and
+/// again, for ever.
+fn is_typed() -> io::Result<bool> {
+    let stdin = io::stdin();
+    let mut looked = [PollFd::new(&stdin, PollFlags::IN)];
+    match rustix::event::poll(&mut looked, Some(&DRAW_EVERY)) {
+        Ok(_) | Err(Errno::INTR) => (),
+        Err(error) => return Err(error.into()),
+    }
+    let found = looked[0].revents();
+    if found.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
+        return Err(io::Error::other("it is gone"));
+    }
+    Ok(found.contains(PollFlags::IN))
 }
 
 /// What a key means here. A new size of the terminal means nothing: it is drawn anew anyway.

@@ -1,12 +1,14 @@
 //! What is watched live: a saga to its end, also over the death of who tells it; and a screen.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::sagas::{site, site_of};
-use crate::site::Site;
+use crate::site::{PATIENCE, Site};
 
 const ID: &str = "trip/t-waits";
 
@@ -106,8 +108,8 @@ struct Screen {
 }
 
 impl Screen {
-    fn start(site: &Site) -> Screen {
-        site.write("top.sh", &format!("echo $$ > pid\nexec '{}' top\n", env!("CARGO_BIN_EXE_ringmaster")));
+    fn start(site: &Site, before: &str) -> Screen {
+        site.write("top.sh", &format!("{before}\necho $$ > pid\nexec '{}' top\n", env!("CARGO_BIN_EXE_ringmaster")));
         site.write("all.sh", "stty rows 24 cols 80\nsh top.sh\necho ended $?\nstty -a\n");
         let mut command = Command::new("script");
         command
@@ -153,12 +155,12 @@ fn a_screen_is_drawn_and_the_terminal_is_put_back() {
     let site = site();
     let mut coordinator = site.start();
     site.until_listed(2);
-    let mut ended = Screen::start(&site);
+    let mut ended = Screen::start(&site, "");
     ended.until("stuck 1");
     let id = std::fs::read_to_string(site.folder.path().join("pid")).expect("its id");
     assert!(Command::new("kill").args(["-TERM", id.trim()]).status().expect("kill runs").success());
     ended.has_put_back_the_terminal();
-    let mut screen = Screen::start(&site);
+    let mut screen = Screen::start(&site, "");
     for part in ["PARTICIPANT", "stuck 1", "trip"] {
         screen.until(part);
     }
@@ -167,4 +169,24 @@ fn a_screen_is_drawn_and_the_terminal_is_put_back() {
     screen.until("CONNECTION LOST");
     screen.child.stdin.as_mut().expect("its keys").write_all(b"q").expect("typed");
     screen.has_put_back_the_terminal();
+}
+
+/// With its terminal it ends, whether or not it is told: it does not look for keys for ever.
+#[test]
+fn a_screen_ends_with_its_terminal() {
+    let site = site();
+    let coordinator = site.start();
+    site.until_listed(2);
+    for before in ["", "trap '' HUP"] {
+        let mut screen = Screen::start(&site, before);
+        screen.until("stuck 1");
+        let id = std::fs::read_to_string(site.folder.path().join("pid")).expect("its id");
+        drop(screen);
+        let since = Instant::now();
+        while Path::new("/proc").join(id.trim()).exists() {
+            assert!(since.elapsed() < PATIENCE, "it goes on without a terminal ({before})");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    drop(coordinator);
 }

@@ -60,7 +60,7 @@ fn a_command_names_its_attempt() {
         line.acknowledge();
         let sent = |wish: &Wish| if let Wish::Send(tag) = wish { Some(*tag) } else { None };
         let tag: Tag = line.wishes.iter().find_map(sent).expect("a command");
-        let value = String::from_utf8_lossy(&line.partition.effect(tag).expect("it is there").value()).into_owned();
+        let value = String::from_utf8_lossy(line.partition.effect(tag).expect("it is there").value()).into_owned();
         let named = value.split('"').find(|text| text.starts_with("00-")).and_then(given);
         assert_eq!(named.is_some(), is_traced, "{value}");
         if let Some((trace, span)) = named {
