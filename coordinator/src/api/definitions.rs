@@ -10,7 +10,8 @@ use std::sync::Arc;
 use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use ringmaster_core::definition::compile::outline::outline;
+use ringmaster_core::definition::DefinitionRecord;
+use ringmaster_core::definition::compile::outline::{Outline, outline};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -322,10 +323,9 @@ pub(super) async fn picture(
         Err(refusal) => return refusal.into_response(),
     };
     let record = &found.record;
-    let outlines = outline(&record.file, &record.text).unwrap_or_default();
-    let Some(outline) = outlines.into_iter().find(|outline| outline.saga == name) else {
-        // An earlier build took it, and this one reads it otherwise.
-        return Problem::Failed.because(format!("the text of '{name}' cannot be drawn by this build")).into_response();
+    let outline = match outlined(record) {
+        Ok(outline) => outline,
+        Err(refusal) => return refusal.into_response(),
     };
     let picture = |kind: &'static str, text: String| ([(header::CONTENT_TYPE, kind)], text).into_response();
     match wish.format {
@@ -350,6 +350,22 @@ pub(super) async fn picture(
         all.missing.extend(others.missing);
     };
     for_all(&sources, &request, wish.partitions.as_deref(), here, add)
+}
+
+/// What a version looks like.
+fn outlined(record: &DefinitionRecord) -> Result<Outline, Refusal> {
+    let outlines = outline(&record.file, &record.text).unwrap_or_default();
+    // If there is none an earlier build took it, and this one reads it otherwise.
+    let cannot = || Problem::Failed.because(format!("the text of '{}' cannot be drawn by this build", record.name));
+    outlines.into_iter().find(|outline| outline.saga == record.name).ok_or_else(cannot)
+}
+
+/// What the version of this name and hash looks like.
+pub(super) fn outline_of(sources: &Sources, (name, hash): (&str, &str)) -> Result<Outline, Refusal> {
+    let is_it = |version: &Deployed| version.record.name == name && version.record.hash == hash;
+    let found = versions(sources).into_iter().find(is_it);
+    let unknown = || Problem::NotFound.because(format!("version {hash} of '{name}' is not known here (any more)"));
+    outlined(&found.ok_or_else(unknown)?.record)
 }
 
 impl WaitingThere {

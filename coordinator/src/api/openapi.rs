@@ -49,6 +49,7 @@ use super::problem::CONTENT_TYPE;
         super::quarantine::one,
         super::scaling::all,
         super::scaling::one,
+        super::saga_graph::graph,
         super::sagas::saga,
         super::sagas::sagas,
         super::sagas::why,

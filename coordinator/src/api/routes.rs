@@ -14,7 +14,7 @@ use super::gate::{self, Gate};
 use super::problem::Problem;
 use super::{
     Sources, acts, audit, batches, definitions, editing, held_tokens, history, instances, live, me, metrics, openapi, overview,
-    participants, partitions, quarantine, readiness, sagas, scaling, settings, topics,
+    participants, partitions, quarantine, readiness, saga_graph, sagas, scaling, settings, topics,
 };
 
 /// How much answering takes.
@@ -91,6 +91,7 @@ pub(super) fn all() -> Vec<Route> {
         get_of("/api/v1/quarantine/{partition}/{offset}", May::SeeBodies, Weight::Act, get(quarantine::one)),
         get_of("/api/v1/sagas",          May::See,        Weight::Store, get(sagas::sagas)),
         get_of("/api/v1/saga",           May::See,        Weight::Store, get(sagas::saga)),
+        get_of("/api/v1/saga/graph",     May::See,        Weight::Store, get(saga_graph::graph)),
         get_of("/api/v1/saga/why",       May::See,        Weight::Store, get(sagas::why)),
         get_of("/api/v1/settings",       May::See,        Weight::Light, get(settings::settings)),
         get_of("/api/v1/topics",         May::See,        Weight::Act,   get(topics::all)),

@@ -134,7 +134,7 @@ fn here(sources: &Sources, scope: &Scope, question: &Question) -> Result<SagaPag
 /// A saga by its id: its whole row, without bodies.
 #[utoipa::path(get, path = "/api/v1/saga", tag = "sagas", params(IdQuery), responses((status = 200, body = Value), Problems))]
 pub(super) async fn saga(State(sources): State<Arc<Sources>>, request: Request, Query(query): Query<IdQuery>) -> Response {
-    found(&sources, &request, &query, |found| found)
+    found(&sources, &request, &query, |found| Json(found).into_response())
 }
 
 /// What a saga waits for: of what is known of it, what says that.
@@ -142,7 +142,7 @@ pub(super) async fn saga(State(sources): State<Arc<Sources>>, request: Request, 
 pub(super) async fn why(State(sources): State<Arc<Sources>>, request: Request, Query(query): Query<IdQuery>) -> Response {
     found(&sources, &request, &query, |mut found| {
         let parts = WHY.iter().map(|part| ((*part).to_owned(), found[*part].take()));
-        Value::Object(parts.collect::<Map<_, _>>())
+        Json(Value::Object(parts.collect::<Map<_, _>>())).into_response()
     })
 }
 
@@ -166,8 +166,8 @@ const WHY: [&str; 16] = [
     "early_events",
 ];
 
-/// What is known of a saga, of this instance or of that which has it.
-fn found(sources: &Sources, request: &Request, query: &IdQuery, shown: fn(Value) -> Value) -> Response {
+/// What is known of a saga, of this instance, or what that which has it answers to the same question.
+pub(super) fn found(sources: &Sources, request: &Request, query: &IdQuery, shown: impl FnOnce(Value) -> Response) -> Response {
     let id = &*query.id;
     let Some(partition) = saga::partition_of(id, sources.partitions) else {
         let why = format!("'{id}' is not a saga id such as order-fulfilment/ord-17");
@@ -184,7 +184,7 @@ fn found(sources: &Sources, request: &Request, query: &IdQuery, shown: fn(Value)
         return behind.into_response();
     }
     match saga::look_up(&*sources.store, &sources.knowledge.get(), partition, id) {
-        Ok(Some(found)) => Json(shown(found)).into_response(),
+        Ok(Some(found)) => shown(found),
         Ok(None) => not_there(sources, id, partition),
         Err(why) => Problem::Failed.because(why).into_response(),
     }

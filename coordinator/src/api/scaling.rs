@@ -66,9 +66,11 @@ pub struct ParticipantScaling {
     pub max_members: u32,
     /// So many it should have; never 0 while anything is unanswered or parked.
     pub wanted_members: Option<u32>,
-    /// How long the steps that ask it took in all, since the instances were started.
+    /// How long the steps that ask it took in all, since the instances were started. An instance of an earlier build does not say it.
+    #[serde(default)]
     pub steps_s: f64,
     /// How long all steps took.
+    #[serde(default)]
     pub all_steps_s: f64,
     /// What its steps took as a share of what all did; null: nothing has ended yet.
     pub share: Option<f64>,

@@ -96,6 +96,23 @@ impl Site {
     }
 }
 
+/// The picture of its definition says where a saga stands.
+fn is_drawn(site: &Site) {
+    let drawn = |id: &str| -> Value {
+        let answer = client::get(site.address, &format!("/api/v1/saga/graph?id=trip%2F{id}")).expect("an answer");
+        serde_json::from_str(&answer.body).expect("JSON")
+    };
+    let waits = drawn("t-waits");
+    let boxes = waits["graph"]["boxes"].as_array().expect("boxes");
+    assert!(boxes.iter().any(|of| of["step"] == "room") && waits["status"] == "running", "{waits}");
+    assert_eq!((&waits["steps"]["room"][0]["state"], &waits["steps"]["room"][0]["waits"]), (&"asked".into(), &"reply".into()));
+    assert_eq!(waits["steps"]["tell"][0]["state"], "emitted");
+    assert!(waits["steps"].get("too_long").is_none(), "what was not reached is left out: {waits}");
+    let ended = drawn("t-ended");
+    assert_eq!((&ended["status"], &ended["steps"]["too_long"][0]["waits"]), (&"compensated".into(), &Value::Null), "{ended}");
+    assert_eq!(drawn("t-nobody")["type"], "/problems/not-found");
+}
+
 #[test]
 fn sagas_are_listed_explained_and_told() {
     let site = site();
@@ -126,6 +143,7 @@ fn sagas_are_listed_explained_and_told() {
     let leaves = why["why"].as_array().expect("leaves");
     assert_eq!((leaves.len(), &leaves[0]["step"], &leaves[0]["reason"]), (1, &"room".into(), &"reply".into()));
     assert!(leaves[0]["wakes_at"].is_string() && leaves[0]["since"].is_string() && why["deadline_at"].is_string(), "{why}");
+    is_drawn(&site);
     assert!(site.said(&["saga", "why", "trip/t-ended"]).contains("nothing of it waits"));
 
     let shown: Value = serde_json::from_str(&site.said(&["saga", "show", "trip/t-waits"])).expect("JSON");

@@ -82,6 +82,7 @@ pub use happened::Happened;
 pub use outbox::Refusal;
 pub use replica::{Replica, Untaken};
 pub use restoring::{RESTORING, Restoring};
+pub use ringmaster_schemas::state::EXPIRY_BUCKET_MS;
 pub use settings::{BreakerSettings, InputSettings, Limits, Role, Settings, StartAt};
 pub use snapshots::{SNAPSHOTS_KEPT, Snapshots, Stream, is_in_snapshot};
 pub use table::{row_hash, saga_hash};
@@ -96,9 +97,6 @@ use clock::{Clock, Clocks};
 use following::Following;
 use learn::Waiting;
 use owner::Owner;
-
-/// Width of the buckets in which finished sagas expire: coarse, since each costs a line in every checkpoint.
-pub const EXPIRY_BUCKET_MS: Millis = ringmaster_schemas::state::EXPIRY_BUCKET_MS;
 
 /// The stored rows of one partition.
 pub trait Rows {

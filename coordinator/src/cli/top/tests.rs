@@ -52,6 +52,7 @@ fn heard() -> Model {
         "participant": "payment", "arrive_per_s": 62.0, "arrive_per_s2": 0.0, "answer_per_s": 50.0, "unanswered": 300, "oldest_s": 32.0,
         "capacity_per_s": 50.0, "member_per_s": 25.0, "utilisation": 1.24, "basis": "measured", "slo_s": 5.0, "service_s": 0.1,
         "response_s": 6.0, "breach_in_s": 0.0, "warns": true, "members": 2, "max_members": 4, "wanted_members": 3, "active": true,
+        "steps_s": 90.0, "all_steps_s": 120.0, "share": 0.75,
         "reason": "a queue", "seen_s": 600.0, "partitions": 4, "partitions_of": 4, "as_of": null,
     });
     let alert = json!({
