@@ -33,7 +33,7 @@ const LEADER_SEEDS: u64 = 20;
 /// Runs in which nothing delays anybody.
 const PUNCTUAL_SEEDS: u64 = 20;
 /// A mutant must be caught by one of so many seeds; most are by the first.
-const MUTANT_SEEDS: u64 = 60;
+const MUTANT_SEEDS: u64 = 240;
 /// Runs a crash point, and how it is met.
 const POINT_SEEDS: u64 = 3;
 /// And so many at most, until work was in flight where it was reached.
