@@ -6,7 +6,7 @@ use std::process::Output;
 use ringmaster_demo::orders;
 use ringmaster_schemas::journal::{Change, JournalRecord, SagaEvent};
 use ringmaster_schemas::names::partition_of;
-use ringmaster_tests::live::{PARTITIONS, Process, RUN, World, binary, say, until};
+use ringmaster_tests::live::{Coordinator, PARTITIONS, Process, RUN, World, binary, say, until};
 use serde_json::Value;
 
 use super::takeover::wait_shared;
@@ -111,7 +111,7 @@ fn many_are_cancelled_as_they_were_seen_over_a_takeover() {
     said(&history, 0, &["bob acts: cancel (the shop closes)", &format!("batch {id}")]);
     said(&on(&["start", &id, "--expected", &all]), 12, &["is done: it cannot be started"]);
     say("  298 of 300 were cancelled, over the takeover of their owner; one had ended, one had moved on, 40 were not shown");
-    pause_and_resume(&world, &api, &second);
+    pause_and_resume(&world, &green, &second);
     green.stop();
 }
 
@@ -159,7 +159,8 @@ fn many_that_are_stuck_are_resolved_by_what_the_books_say() {
 }
 
 /// Those that are parked, of which one is paused: that is resumed; then all are paused and resumed.
-fn pause_and_resume(world: &World, api: &str, paused: &str) {
+fn pause_and_resume(world: &World, green: &Coordinator, paused: &str) {
+    let api = &*green.address.to_string();
     let act_on = |act: &str, filter: &[&str], count: u64| {
         let (id, all) = (preview(world, api, &[&[act], filter].concat(), count), count.to_string());
         let start = ["batch", "start", &id, "--expected", &all, "--rate", "500", "--by", "ann", "--api", api];
@@ -168,6 +169,8 @@ fn pause_and_resume(world: &World, api: &str, paused: &str) {
     };
     let resumed = act_on("resume", &["--paused"], 1);
     said(&world.ringmaster(&["saga", "history", paused, "--api", api]), 0, &[&format!("batch {resumed}")]);
+    // Until that is stored it would be selected as it was.
+    until("it is shown as resumed", || green.saga(paused).is_some_and(|saga| saga["paused"].is_null()));
     for (act, filter) in [("pause", &["--parked", "--participant", "inventory"][..]), ("resume", &["--paused"])] {
         act_on(act, filter, 41);
     }
