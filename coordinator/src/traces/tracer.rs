@@ -125,6 +125,11 @@ impl<B: Bus> Tracer<B> {
             self.commit();
             self.own.retain(|partition, own| is_owned(partition, own));
         }
+        // All of them first: telling one may wait for long, and each has a position from its beginning.
+        for (partition, owned) in owned.iter().filter(|(partition, _)| !self.own.contains_key(partition)).collect::<Vec<_>>() {
+            // What cannot be read now is tried again below, where that is said.
+            let _ = self.begin(*partition, owned.term);
+        }
         let mut any = false;
         for (partition, owned) in owned {
             match self.partition(partition, owned, ends) {
@@ -186,7 +191,12 @@ impl<B: Bus> Tracer<B> {
     fn begin(&mut self, partition: i32, term: i64) -> Result<Own, Untold> {
         let at = self.at(partition);
         let committed = self.bus.committed(&self.group, &[at])?.into_iter().next().flatten();
-        let own = Own { term, told: committed.unwrap_or(term).min(term), committed };
+        let told = committed.unwrap_or(term).min(term);
+        if committed.is_none() {
+            // At once: whoever comes behind a crash begins here, also if nothing could be sent until then.
+            self.bus.commit(&self.group, &[(at, told)]);
+        }
+        let own = Own { term, told, committed: Some(committed.unwrap_or(told)) };
         self.own.insert(partition, own);
         Ok(own)
     }
@@ -229,11 +239,11 @@ impl<B: Bus> Tracer<B> {
     }
 
     /// Sends spans until they are taken, or not wanted, or until the end.
-    fn send(&self, spans: &[Span], ends: Ends<'_>) -> Result<(), Untold> {
+    fn send(&mut self, spans: &[Span], ends: Ends<'_>) -> Result<(), Untold> {
         spans.chunks(REQUEST_SPANS_MAX).try_for_each(|spans| self.send_all(spans, ends))
     }
 
-    fn send_all(&self, spans: &[Span], ends: Ends<'_>) -> Result<(), Untold> {
+    fn send_all(&mut self, spans: &[Span], ends: Ends<'_>) -> Result<(), Untold> {
         let (metrics, to, count) = (&self.sources.metrics, self.exporter.target(), spans.len() as u64);
         let (mut pause, mut tried) = (self.pause_first, 0_u32);
         loop {
@@ -265,6 +275,8 @@ impl<B: Bus> Tracer<B> {
                 if ends() {
                     return Err(Untold::Ends);
                 }
+                // What was committed leaves meanwhile.
+                self.bus.poll(Duration::ZERO, &mut |_| {});
                 std::thread::sleep(LOOK_EVERY.min(pause));
             }
             pause = (pause * 2).min(PAUSE_MAX);

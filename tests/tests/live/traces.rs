@@ -80,8 +80,9 @@ fn in_the_history(world: &World, api: &Coordinator, saga: &str) -> Counts {
     let told = world.ringmaster(&["saga", "history", saga, "--json", "--api", &api.address.to_string()]);
     assert!(told.status.success(), "{saga}: {}", String::from_utf8_lossy(&told.stderr));
     let (mut counts, mut steps) = (Counts::new(), BTreeSet::new());
-    for line in String::from_utf8_lossy(&told.stdout).lines() {
-        let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    let turn =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["events"].as_array().expect("events").clone();
+    for line in String::from_utf8_lossy(&told.stdout).lines().flat_map(turn) {
         let kinds: &[&str] = match line["event"].as_str().expect("a word") {
             "started" => &["started"],
             "completed" | "compensated" => &["saga"],
@@ -149,6 +150,7 @@ fn every_span_comes_over_crashes_and_takeovers() {
     let shop = world.shop();
     shop.order(600, 100.0);
     shop.wait_middle(50);
+    until("some have come", || !collector.spans().is_empty());
     // It dies with spans that it was not able to send.
     collector.set_down(true);
     let asked = collector.requests();
