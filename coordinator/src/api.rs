@@ -243,6 +243,9 @@ async fn overview(State(sources): State<Arc<Sources>>, request: Request, Query(o
     let add = |all: &mut Overview, others: Others<Overview>| {
         others.answers.into_iter().for_each(|other| all.add(other));
         all.add(Overview { missing: others.missing, ..Overview::default() });
+        if of.partitions.is_none() {
+            all.steps = step_times::first(std::mem::take(&mut all.steps));
+        }
     };
     for_all(&sources, &request, of.partitions.as_deref(), found, add)
 }

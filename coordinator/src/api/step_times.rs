@@ -64,6 +64,11 @@ fn shared(mut all: Vec<StepTime>) -> Vec<StepTime> {
     let sum: f64 = all.iter().map(|of| of.seconds).sum();
     all.iter_mut().for_each(|of| of.share = if sum > 0.0 { (of.seconds / sum * 10_000.0).round() / 10_000.0 } else { 0.0 });
     all.sort_by(|one, other| other.seconds.total_cmp(&one.seconds));
+    all
+}
+
+/// Those that are shown: the rest is in the sums all the same.
+pub(super) fn first(mut all: Vec<StepTime>) -> Vec<StepTime> {
     all.truncate(STEPS_MAX);
     all
 }
@@ -86,7 +91,11 @@ mod tests {
         let other = vec![StepTime { definition: "b".to_owned(), step: "s".to_owned(), ended: 1, seconds: 60.0, ..one[1].clone() }];
         let both = added(one.clone(), other);
         assert_eq!(told(&both)[0], ("b/s".to_owned(), 1, 60.0, 0.6));
-        assert_eq!(told(&added(both, one))[1], ("trip/room".to_owned(), 20, 60.0, 0.4286));
+        assert_eq!(told(&added(both, one.clone()))[1], ("trip/room".to_owned(), 20, 60.0, 0.4286));
         assert_eq!(step_times(&StepSums::new(), &knowledge.catalog), []);
+        let many = (0..STEPS_MAX + 1).map(|n| StepTime { step: format!("s{n}"), ended: 1, seconds: 1.0, ..one[0].clone() });
+        let (all, sum) = (added(many.collect(), one.clone()), STEPS_MAX as f64 + 41.0);
+        assert_eq!(all.iter().map(|of| of.seconds).sum::<f64>(), sum, "what is not shown is in the sums");
+        assert_eq!(first(all).len(), STEPS_MAX);
     }
 }

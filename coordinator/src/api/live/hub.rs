@@ -41,6 +41,8 @@ pub(in crate::api) struct Hub {
     metrics: Arc<Metrics>,
     seats: Arc<Semaphore>,
     looks: Arc<Semaphore>,
+    /// Of sagas, of which there may be many: what is told each second does not wait for them.
+    looks_at_sagas: Arc<Semaphore>,
     watched: Mutex<BTreeMap<Watch, Watched>>,
     /// Numbers of events: along a connection they only grow.
     events: AtomicU64,
@@ -59,7 +61,24 @@ struct Watched {
 struct Client {
     number: u64,
     inbox: Arc<Inbox>,
-    authorization: Option<HeaderValue>,
+    asks: Asks,
+}
+
+/// By what somebody who watches asks, and whether they still may.
+#[derive(Clone)]
+pub(super) struct Asks {
+    pub(super) authorization: Option<HeaderValue>,
+    pub(super) may: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// In whose name something is looked at.
+enum Name {
+    /// Theirs.
+    Of(Option<HeaderValue>),
+    /// Of those who watch nobody may any more: they find out with what they are told next, or with the end of their connection.
+    OfNobody,
+    /// Nobody watches it.
+    Unwatched,
 }
 
 impl Drop for Watched {
@@ -81,6 +100,7 @@ impl Hub {
             metrics,
             seats: Arc::new(Semaphore::new(limits.clients)),
             looks: Arc::new(Semaphore::new(limits.looks)),
+            looks_at_sagas: Arc::new(Semaphore::new(limits.looks)),
             watched: Mutex::default(),
             events: AtomicU64::new(0),
             clients: AtomicU64::new(0),
@@ -95,16 +115,11 @@ impl Hub {
         };
         self.metrics.live_clients(1.0);
         let number = self.clients.fetch_add(1, Ordering::Relaxed);
-        Ok(Seat { hub: self.clone(), number, still, _place: place })
+        Ok(Seat { hub: self.clone(), number, still: Arc::new(still), _place: place })
     }
 
     /// Somebody watches all of this from now on.
-    fn join(
-        self: &Arc<Hub>,
-        number: u64,
-        watches: BTreeSet<Watch>,
-        authorization: Option<HeaderValue>,
-    ) -> Result<Arc<Inbox>, Refusal> {
+    fn join(self: &Arc<Hub>, number: u64, watches: BTreeSet<Watch>, asks: &Asks) -> Result<Arc<Inbox>, Refusal> {
         let mut watched = self.watched();
         let is_saga = |watch: &&Watch| matches!(watch, Watch::Saga(_));
         let new = watches.iter().filter(is_saga).filter(|watch| !watched.contains_key(watch)).count();
@@ -122,7 +137,7 @@ impl Hub {
             if let Some(newest) = &of.newest {
                 inbox.put(&watch, newest.clone());
             }
-            of.clients.push(Client { number, inbox: inbox.clone(), authorization: authorization.clone() });
+            of.clients.push(Client { number, inbox: inbox.clone(), asks: asks.clone() });
         }
         Ok(inbox)
     }
@@ -139,20 +154,32 @@ impl Hub {
     async fn sample(self: Arc<Hub>, watch: Watch) {
         let mut seen = None;
         loop {
-            let thread = self.looks.clone().acquire_owned().await.expect("it is never closed");
-            let Some(authorization) = self.in_whose_name(&watch) else { return };
-            let (look, of) = (self.look.clone(), watch.clone());
+            let looks = if matches!(watch, Watch::Saga(_)) { &self.looks_at_sagas } else { &self.looks };
+            let thread = looks.clone().acquire_owned().await.expect("it is never closed");
+            let authorization = match self.in_whose_name(&watch) {
+                Name::Of(authorization) => authorization,
+                Name::OfNobody => {
+                    drop(thread);
+                    sleep(self.limits.every).await;
+                    continue;
+                }
+                Name::Unwatched => return,
+            };
+            let (look, of, before) = (self.look.clone(), watch.clone(), seen.take());
+            // What is found is compared and written there, too: all connections have one thread.
             let looking = spawn_blocking(move || {
                 let _held = thread;
-                look(&of, authorization)
+                let (looked, mut seen) = (look(&of, authorization), before);
+                let is_here = looked.is_here;
+                (is_here, news(&of, looked, &mut seen), seen)
             });
             let pause = match looking.await {
-                Ok(looked) => {
-                    let pause = self.pause(&watch, &looked);
-                    if let Some(body) = news(&watch, looked, &mut seen) {
+                Ok((is_here, news, now)) => {
+                    seen = now;
+                    if let Some(body) = news {
                         self.tell(&watch, &body);
                     }
-                    pause
+                    self.pause(&watch, is_here)
                 }
                 Err(error) => {
                     tracing::error!(%error, watch = watch.shown(), "looking at what is watched failed");
@@ -164,17 +191,21 @@ impl Hub {
         }
     }
 
-    fn pause(&self, watch: &Watch, looked: &Looked) -> Duration {
+    fn pause(&self, watch: &Watch, is_here: bool) -> Duration {
         match watch {
-            Watch::Saga(_) if looked.is_here => self.limits.saga_every,
+            Watch::Saga(_) if is_here => self.limits.saga_every,
             _ => self.limits.every,
         }
     }
 
-    /// Other instances are asked in the name of who has watched it for longest; none if nobody does.
-    fn in_whose_name(&self, watch: &Watch) -> Option<Option<HeaderValue>> {
-        let watched = self.watched();
-        watched.get(watch)?.clients.first().map(|client| client.authorization.clone())
+    /// Other instances are asked in the name of who has watched it for longest, of those who still may.
+    fn in_whose_name(&self, watch: &Watch) -> Name {
+        let asks: Vec<Asks> = match self.watched().get(watch) {
+            Some(of) => of.clients.iter().map(|client| client.asks.clone()).collect(),
+            None => return Name::Unwatched,
+        };
+        let may = asks.into_iter().find(|asks| (asks.may)());
+        may.map_or(Name::OfNobody, |asks| Name::Of(asks.authorization))
     }
 
     fn tell(&self, watch: &Watch, (name, body): &(&'static str, String)) {
@@ -222,7 +253,7 @@ fn news(watch: &Watch, looked: Looked, seen: &mut Option<Value>) -> Option<(&'st
 pub(in crate::api) struct Seat {
     hub: Arc<Hub>,
     number: u64,
-    still: Still,
+    still: Arc<Still>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -238,7 +269,9 @@ impl Seat {
 
     /// All events of what is watched, as long as that is read.
     pub(super) fn take(self: Arc<Self>, watches: BTreeSet<Watch>, authorization: Option<HeaderValue>) -> Result<Stream, Refusal> {
-        let inbox = self.hub.join(self.number, watches, authorization)?;
+        let still = self.still.clone();
+        let asks = Asks { authorization, may: Arc::new(move || still.may()) };
+        let inbox = self.hub.join(self.number, watches, &asks)?;
         Ok(Stream::new(inbox, self))
     }
 }
@@ -251,98 +284,4 @@ impl Drop for Seat {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicUsize;
-    use std::time::Instant;
-
-    use super::*;
-
-    const SHORT: Duration = Duration::from_millis(20);
-    const CLIENTS: u64 = 64;
-
-    /// A hub where each look finds something else, and how often it was looked.
-    fn hub(change: impl FnOnce(&mut Limits)) -> (Arc<Hub>, Arc<AtomicUsize>) {
-        let (looks, counted) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let mut limits = Limits { every: SHORT, saga_every: SHORT, ..Limits::USUAL };
-        change(&mut limits);
-        let count = counted.clone();
-        let hub = Hub::new(limits, Arc::new(Metrics::new("test")), move |_, _| {
-            let body = format!("{{\"look\":{}}}", looks.fetch_add(1, Ordering::SeqCst)).into();
-            count.fetch_add(1, Ordering::SeqCst);
-            Looked { is_problem: false, body, is_here: true }
-        });
-        (hub, counted)
-    }
-
-    async fn until(mut is_so: impl FnMut() -> bool) {
-        let since = Instant::now();
-        while !is_so() {
-            assert!(since.elapsed() < Duration::from_secs(60), "it never is");
-            sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    /// However many watch the same, it is looked at once for all of them; and not at all when nobody does.
-    #[tokio::test]
-    async fn one_look_is_for_all_who_watch() {
-        let (hub, looks) = hub(|_| {});
-        let join = |number| hub.join(number, [Watch::Overview].into(), None).expect("room");
-        let inboxes: Vec<_> = (0..CLIENTS).map(join).collect();
-        until(|| hub.events.load(Ordering::SeqCst) >= 5).await;
-        let (told, looked) = (hub.events.load(Ordering::SeqCst), looks.load(Ordering::SeqCst) as u64);
-        assert!(looked <= told + 1, "{looked} looks for {told} events");
-        for inbox in &inboxes {
-            // Nobody has read anything yet.
-            assert_eq!(inbox.count(), told, "each is told all");
-        }
-        let late = join(CLIENTS);
-        assert_eq!(late.count(), 1, "who comes later is told the newest at once");
-        (0..=CLIENTS).for_each(|number| hub.leave(number));
-        assert_eq!(hub.watched_count(), 0);
-        // What was under way has its end.
-        let _all = hub.looks.acquire_many(hub.limits.looks as u32).await.expect("never closed");
-        let looked = looks.load(Ordering::SeqCst);
-        sleep(SHORT * 3).await;
-        assert_eq!(looks.load(Ordering::SeqCst), looked, "nobody watches, and nobody looks");
-    }
-
-    /// However often a saga changes: between two events lies the whole pause.
-    #[tokio::test]
-    async fn a_saga_that_always_changes_is_told_no_more_often_than_is_said() {
-        let (hub, _) = hub(|limits| limits.every = Duration::from_secs(3_600));
-        let watch = Watch::Saga("order/a".to_owned());
-        let (inbox, since) = (hub.join(1, [watch.clone()].into(), None).expect("room"), Instant::now());
-        for events in 1..=10 {
-            until(|| inbox.count() >= events).await;
-            let least = SHORT * (inbox.count() as u32 - 1);
-            assert!(since.elapsed() >= least, "{} events in {:?}", inbox.count(), since.elapsed());
-        }
-        hub.leave(1);
-    }
-
-    #[test]
-    fn a_saga_that_is_as_it_was_is_no_news_and_a_problem_says_of_what() {
-        let watch = Watch::Saga("order/a".to_owned());
-        let looked = |body: &str, is_problem| Looked { is_problem, body: body.to_owned().into(), is_here: true };
-        let mut seen = None;
-        for (body, is_problem, told) in [
-            (r#"{"status":"running","as_of_journal_offset":1}"#, false, Some("saga")),
-            (r#"{"status":"running","as_of_journal_offset":2}"#, false, None),
-            (r#"{"status":"stuck","as_of_journal_offset":2}"#, false, Some("saga")),
-            (r#"{"status":404}"#, true, Some("problem")),
-            (r#"{"status":404}"#, true, None),
-            (r#"{"status":"stuck","as_of_journal_offset":9}"#, false, Some("saga")),
-        ] {
-            let news = news(&watch, looked(body, is_problem), &mut seen);
-            assert_eq!(news.as_ref().map(|(name, _)| *name), told, "{body}");
-            assert!(news.is_none_or(|(_, text)| text == body || text == r#"{"status":404,"watch":"saga:order/a"}"#), "{body}");
-        }
-        let mut seen = None;
-        for _ in 0..2 {
-            assert!(
-                news(&Watch::Overview, looked("{}", false), &mut seen).is_some(),
-                "each second, so that silence is no good sign"
-            );
-        }
-    }
-}
+mod tests;
