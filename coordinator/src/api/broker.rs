@@ -93,12 +93,13 @@ impl<B: Bus + Send> BusBroker<B> {
             // What it would make is missing still.
             true if self.makes_topics => {}
             true => plan.check_topics(bus, &self.deploying).map_err(DeployError::from)?,
-            false => {
-                (self.refuse)(&plan).map_err(NotPublished::Rivals)?;
-                plan.carry_out(bus, &self.deploying, self.makes_topics)?;
-            }
+            false => (self.refuse)(&plan).map_err(NotPublished::Rivals)?,
         }
+        // Before anything is written: what fails behind that would be told as a deploy that failed.
         let later = at_next_start(bus, &self.setup, &plan)?;
+        if !dry_run {
+            plan.carry_out(bus, &self.deploying, self.makes_topics)?;
+        }
         Ok(Published { plan, later })
     }
 }

@@ -292,7 +292,8 @@ pub(super) async fn one(
         Ok(DefinitionText { of, text, schemas, missing: counts.missing })
     };
     let add = |all: &mut DefinitionText, others: Others<DefinitionText>| {
-        for other in others.answers {
+        // Just behind a deploy another instance may have another version in force: that is none of this one's.
+        for other in others.answers.into_iter().filter(|other| other.of.hash == found.record.hash) {
             all.of.count(&other.of.sagas);
             all.missing.extend(other.missing);
         }
@@ -341,7 +342,7 @@ pub(super) async fn picture(
         Ok(DefinitionGraph { name, version, hash, graph: Graph::of(&outline), waits, as_of, missing })
     };
     let add = |all: &mut DefinitionGraph, others: Others<DefinitionGraph>| {
-        for other in others.answers {
+        for other in others.answers.into_iter().filter(|other| other.hash == record.hash) {
             other.waits.into_iter().for_each(|(step, waits)| all.waits.entry(step).or_default().add(&waits));
             all.as_of.extend(other.as_of);
             all.missing.extend(other.missing);

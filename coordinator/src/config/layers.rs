@@ -310,7 +310,8 @@ fn flatten(table: &DeTable<'_>, path: &mut Key, place: &dyn Fn(usize) -> Origin,
 
 /// A list as TOML writes it.
 fn list(text: &str) -> Result<Vec<String>, String> {
-    let no_list = || format!("'{text}' is not {LIST_EXAMPLE}");
+    // What it is may be a secret: it is the command of a member.
+    let no_list = || format!("it is not {LIST_EXAMPLE}");
     let mut table: BTreeMap<String, Vec<String>> = toml::from_str(&format!("list = {text}")).map_err(|_| no_list())?;
     table.remove("list").filter(|_| table.is_empty()).ok_or_else(no_list)
 }

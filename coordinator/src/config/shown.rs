@@ -18,7 +18,8 @@ const SECRET: [&str; 11] =
 pub struct Setting {
     /// Its name, with dots.
     pub name: String,
-    /// What holds; `***` where it may be a secret, and null where nothing is said and nothing holds.
+    /// What is said of it, or else its default; `***` where it may be a secret, and null where it has none. More memory than is said is taken
+    /// where partitions need it, and no more workers than partitions.
     pub value: Option<String>,
     /// Where that is said: a place in a file, a variable of the environment, a flag, or `default`.
     pub from: String,
@@ -38,10 +39,11 @@ pub(super) fn is_secret(name: &str) -> bool {
     SECRET.iter().any(|word| name.contains(word))
 }
 
-/// A flag for people: without its value, if that may be a secret. Misspelt ones are shown too, so their names decide.
+/// A flag for people: without its value, if that may be a secret. Misspelt ones are shown too, so their names decide; a value that is a table
+/// has names of its own.
 pub(super) fn masked(flag: &str) -> String {
     match flag.split_once('=') {
-        Some((name, _)) if is_secret(name) => format!("{name}={MASK}"),
+        Some((name, value)) if is_secret(name) || value.trim_start().starts_with('{') => format!("{name}={MASK}"),
         _ => flag.to_owned(),
     }
 }
@@ -63,4 +65,20 @@ pub(super) fn shown(said: Vec<Setting>, defaults: &str) -> Vec<Setting> {
     }
     all.sort_by(|one, other| one.name.cmp(&other.name));
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever looks for a secret in the settings is told by which names it is hidden.
+    #[test]
+    fn the_documents_name_all_that_is_masked() {
+        let page = include_str!("../../../docs/OPERATING.md");
+        let said =
+            page.lines().skip_while(|line| !line.starts_with("`GET /api/v1/settings`")).take(2).collect::<Vec<_>>().join(" ");
+        for word in SECRET {
+            assert!(said.contains(&format!("`{word}`")), "{word}: {said}");
+        }
+    }
 }

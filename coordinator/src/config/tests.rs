@@ -293,6 +293,10 @@ fn secrets_are_told_in_no_message() {
         "sasl pass=hunter2secret",
         "api.token=hunter2",
         "x key=hunter2",
+        // A table's names are its own, and so are its secrets.
+        "kafkaa={\"sasl.password\"=\"hunter2\"}",
+        "tracin={headers={authorization=\"Bearer hunter2\"}}",
+        "scale.fraud.command=fraud --password hunter2",
     ];
     let environment = [("RINGMASTER_KAFKAA_SASL_PASSWORD", "hunter2"), ("RINGMASTER_API_TOKENS", "rm_1_hunter2")];
     let file = "[kafkaa]\nsasl.password = 'hunter2'\n[api]\ntls.key = '-----BEGIN PRIVATE KEY----- hunter2'\ntls.certificate = 'c'";

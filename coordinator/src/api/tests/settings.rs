@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::Config;
 
-const SECRETS: [&str; 6] = ["hunter2", "swordfish", "xyzzy", "plugh", "opensesame", "mellon"];
+const SECRETS: [&str; 7] = ["hunter2", "swordfish", "xyzzy", "plugh", "opensesame", "mellon", "abracadabra"];
 
 #[test]
 fn no_secret_is_shown_anywhere() {
@@ -12,7 +12,12 @@ fn no_secret_is_shown_anywhere() {
     let text = "partitions = 4\n[kafka]\n\"sasl.password\" = 'hunter2'\n\"ssl.key.password\" = 'swordfish'\n\"sasl.jaas.config\" = 'x password=xyzzy'\n\
                 \"ssl.ca.location\" = '/etc/ca.pem'\n[alerts]\nwebhook = 'https://localhost/plugh'\nsecret_file = '/opensesame'\n";
     std::fs::write(&file, text).expect("written");
-    let flags = ["kafka.sasl.oauthbearer.client.secret=mellon".to_owned(), "api.listen=127.0.0.1:0".to_owned()];
+    let flags = [
+        "kafka.sasl.oauthbearer.client.secret=mellon",
+        "kafka={\"ssl.keystore.password\"=\"abracadabra\"}",
+        "api.listen=127.0.0.1:0",
+    ];
+    let flags = flags.map(str::to_owned);
     let (config, settings) = Config::load_shown(Some(&file), &flags).expect("they are right");
     assert!(!format!("{settings:?}").contains("hunter2"), "not in what is kept either");
     let sources = Sources { settings: settings.into(), ..sources(Arc::new(SimStore::new())) };
