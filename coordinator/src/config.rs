@@ -31,6 +31,7 @@ use crate::scaling::Configured;
 use layers::Layers;
 
 use crate::alerts::Webhook;
+use crate::runtime::TYPE_FIELD;
 use crate::traces::Endpoint;
 
 pub use api::{Api, TlsFiles};
@@ -165,7 +166,7 @@ pub struct Topic {
 impl Default for Topic {
     fn default() -> Self {
         Topic {
-            type_field: "type".to_owned(),
+            type_field: TYPE_FIELD.to_owned(),
             default_type: None,
             mode: Mode::CloudEvents,
             encoding: None,

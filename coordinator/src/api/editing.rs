@@ -11,7 +11,9 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use ringmaster_core::definition::Catalog;
 use ringmaster_core::definition::compile::outline::outline;
+use ringmaster_core::intake::Typing;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -23,7 +25,7 @@ use super::problem::{Problem, Refusal};
 use super::who::Principal;
 use super::{Sources, by_whom};
 use crate::graph::{self, Graph};
-use crate::runtime::{Change, Deploying, Plan, Sent, wall};
+use crate::runtime::{Change, Deploying, InputOptions, Plan, Sent, TYPE_FIELD, wall};
 use crate::scenarios::{self, Coverage, Known, Scenario, TestReport};
 use crate::topics::keys_by_expression;
 
@@ -40,8 +42,8 @@ const TURNS_MAX: usize = 20_000;
 pub struct Editing {
     /// Where and how definitions are deployed.
     pub deploying: Deploying,
-    /// Topics that go through the router as settings say.
-    pub routed: std::collections::BTreeSet<String>,
+    /// What differs for some input topics.
+    pub inputs: Vec<InputOptions>,
     /// The setting `api.deploy`.
     pub may_deploy: bool,
     /// Who deploys them.
@@ -159,12 +161,21 @@ impl DefinitionChange {
     }
 }
 
+impl Editing {
+    /// How events of a topic tell their type.
+    pub(super) fn typing<'t>(&'t self, topic: &str, catalog: &'t Catalog) -> Typing<'t> {
+        let own = self.inputs.iter().find(|of| of.topic == topic);
+        let default = own.and_then(|own| own.default_type.as_deref()).or(catalog.default_type(topic));
+        Typing { field: own.map_or(TYPE_FIELD, |own| &own.type_field), default }
+    }
+}
+
 impl DefinitionChanges {
     fn of(plan: &Plan, later: &[(String, Vec<String>)], dry_run: bool, editing: &Editing) -> DefinitionChanges {
         let waits = |change: &Change| later.iter().any(|(_, waiting)| waiting.contains(&change.record.name));
         let catalog = &plan.knowledge.catalog;
         let mut notes = plan.lost_types();
-        notes.extend(keys_by_expression(catalog, |topic| editing.routed.contains(topic)));
+        notes.extend(keys_by_expression(catalog, |topic| editing.inputs.iter().any(|of| of.topic == topic && of.routed)));
         DefinitionChanges {
             changes: plan.changes.iter().map(|change| DefinitionChange::of(change, waits(change), dry_run)).collect(),
             warnings: plan.warnings.iter().map(FileMistake::of).collect(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
+use ringmaster_core::intake::{InputRecord, Typing};
 use ringmaster_core::partition::row_hash;
 use ringmaster_schemas::journal::{QuarantineMark, QuarantineReason, Quarantined};
 use ringmaster_schemas::names::{Topics, hex};
@@ -263,6 +264,16 @@ fn whole(sources: &Sources, place: (i32, i64)) -> Result<QuarantineWhole, Refusa
     let (partition, offset) = place;
     let none = || Problem::NotFound.because(format!("there is no record {partition}/{offset} in quarantine"));
     let record: Quarantined = found.ok_or_else(none)?;
-    let value = ShownBytes::of(&record.raw, None, &sources.knowledge.get().schemas);
+    let knowledge = sources.knowledge.get();
+    // Its headers were not kept: what says nothing else may have been of another type than the topic's default.
+    let typing = Typing { default: None, ..sources.editing.typing(&record.topic, &knowledge.catalog) };
+    let was = InputRecord {
+        offset: record.offset,
+        timestamp: record.at,
+        key: record.key.as_deref(),
+        value: Some(&record.raw),
+        headers: None,
+    };
+    let value = ShownBytes::of_value(&was, typing, &knowledge.schemas);
     Ok(QuarantineWhole { entry: QuarantineEntry::of(place, &record, mark.as_ref()), value, complete })
 }

@@ -1,10 +1,18 @@
-//! Bytes of records as people read them: decoded as far as that goes, and never an error.
+//! Bytes of records as people read them: decoded as far as that goes, without what is secret, and never an error.
+//!
+//! ```text
+//! record -> by the schema of its type -> else, if no schema knows of secrets, as text or in hex
+//!                                        -> else as JSON, with whatever is called as a secret field hidden
+//! ```
 
+use std::collections::BTreeSet;
+
+use ringmaster_core::intake::{Event, InputRecord, Typing};
 use ringmaster_schemas::avro::Schema;
 use ringmaster_schemas::json;
 use ringmaster_schemas::names::hex;
 use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::wire::{SINGLE_OBJECT, SINGLE_OBJECT_HEADER_BYTES};
+use ringmaster_schemas::wire::{self, Framing};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -12,29 +20,55 @@ use utoipa::ToSchema;
 /// Bytes of what cannot be decoded that are shown: a record may have many megabytes.
 const SHOWN_BYTES_MAX: usize = 64 << 10;
 
-/// Bytes, decoded as far as that goes: by a schema (`json`, in which what the schema calls secret is `***`), else as the text that they are,
-/// else in hex.
+/// What is shown of a value that is secret.
+const HIDDEN: &str = "***";
+/// Why bytes are not shown.
+const WITHHELD: &str = "no schema and no JSON says what these bytes are, and schemas know of secret fields, which might be in them: \
+     `ringmaster journal` and `ringmaster saga history` show what sagas keep, and clients of Kafka show the record";
+
+/// Bytes, decoded as far as that goes: by a schema (`json`, in which what the schema calls secret is `***`), else as text or in hex. Where a
+/// schema knows of secrets, those two are not shown: `json` is the JSON that they are, in which whatever is called as a secret field is `***`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ShownBytes {
     /// How many there are.
     pub bytes: usize,
     /// The schema by which they are decoded.
     pub schema: Option<String>,
-    /// What they say, by that.
+    /// What they say, by that, or by themselves.
     pub json: Option<Value>,
     /// The text that they are, the first 64 KiB of it.
     pub text: Option<String>,
     /// In hex, the first 64 KiB of them.
     pub hex: Option<String>,
+    /// Why nothing of them is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<String>,
 }
 
 impl ShownBytes {
-    /// `kind`: the type of the event that they are, where something says it.
-    pub(super) fn of(bytes: &[u8], kind: Option<&str>, schemas: &Schemas) -> ShownBytes {
-        let shown = ShownBytes { bytes: bytes.len(), ..ShownBytes::default() };
-        if let Some((schema, json)) = by_schema(bytes, kind, schemas) {
+    /// The value of a record of a topic whose events tell their type in this way.
+    pub(super) fn of_value(record: &InputRecord<'_>, typing: Typing<'_>, schemas: &Schemas) -> ShownBytes {
+        let value = record.value.unwrap_or_default();
+        let shown = ShownBytes { bytes: value.len(), ..ShownBytes::default() };
+        if let Some((schema, json)) = by_schema(record, typing, schemas) {
             return ShownBytes { schema: Some(schema), json: Some(json), ..shown };
         }
+        let secrets = secrets(schemas);
+        if secrets.is_empty() || value.is_empty() {
+            return ShownBytes::of_text(value);
+        }
+        match (wire::recognise(value), serde_json::from_slice(value)) {
+            (Framing::Json, Ok(mut json)) => {
+                hide(&mut json, &secrets);
+                ShownBytes { json: Some(json), ..shown }
+            }
+            _ => ShownBytes { withheld: Some(WITHHELD.to_owned()), ..shown },
+        }
+    }
+
+    /// What is no value: a key.
+    pub(super) fn of_text(bytes: &[u8]) -> ShownBytes {
+        let shown = ShownBytes { bytes: bytes.len(), ..ShownBytes::default() };
         let first = &bytes[..bytes.len().min(SHOWN_BYTES_MAX)];
         let text = match std::str::from_utf8(first) {
             Ok(text) => Some(text),
@@ -51,17 +85,44 @@ impl ShownBytes {
     }
 }
 
-/// The schema that decodes them, and what they say then.
-fn by_schema(bytes: &[u8], kind: Option<&str>, schemas: &Schemas) -> Option<(String, Value)> {
-    if let Some(framed) = bytes.strip_prefix(&SINGLE_OBJECT) {
-        let (fingerprint, body) = framed.split_at_checked(SINGLE_OBJECT_HEADER_BYTES - SINGLE_OBJECT.len())?;
-        let schema = schemas.by_fingerprint(u64::from_le_bytes(fingerprint.try_into().ok()?))?;
-        return rendered(schema, body);
+/// The schema that decodes the whole of it, and what it says then: by its own, or by that of its type as intake tells it.
+fn by_schema(record: &InputRecord<'_>, typing: Typing<'_>, schemas: &Schemas) -> Option<(String, Value)> {
+    let value = record.value?;
+    if let Framing::SingleObject { fingerprint, body } = wire::recognise(value) {
+        return rendered(schemas.by_fingerprint(fingerprint)?, body);
     }
-    let schema = schemas.named(kind?)?;
+    let (kind, event) = Event::recognise(record, typing, schemas).ok()?;
+    // Of a whole CloudEvent that is a part.
+    if event.value().len() != value.len() {
+        return None;
+    }
+    let schema = schemas.named(&kind)?;
     let mut body = Vec::new();
-    json::transcode(schema, bytes, &mut body).ok()?;
+    json::transcode(schema, value, &mut body).ok()?;
     rendered(schema, &body)
+}
+
+/// How members are called that are secret in some schema; none if no schema knows of secrets.
+fn secrets(schemas: &Schemas) -> BTreeSet<&str> {
+    let fields = schemas.iter().flat_map(|schema| schema.secrets(schema.root()));
+    let mut names: BTreeSet<&str> = fields.flat_map(|field| field.names()).collect();
+    if !names.is_empty() {
+        // In here a whole CloudEvent may have all of its data.
+        names.insert("data_base64");
+    }
+    names
+}
+
+/// Hides what is called like that, however deep.
+fn hide(json: &mut Value, secrets: &BTreeSet<&str>) {
+    match json {
+        Value::Object(members) => members.iter_mut().for_each(|(name, value)| match secrets.contains(name.as_str()) {
+            true => *value = HIDDEN.into(),
+            false => hide(value, secrets),
+        }),
+        Value::Array(items) => items.iter_mut().for_each(|item| hide(item, secrets)),
+        _ => (),
+    }
 }
 
 fn rendered(schema: &Schema, body: &[u8]) -> Option<(String, Value)> {

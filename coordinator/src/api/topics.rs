@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use ringmaster_schemas::names::HEADER_TYPE;
+use ringmaster_core::intake::InputRecord;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -125,9 +125,15 @@ fn found(sources: &Sources, (topic, partition, offset): (String, i32, i64)) -> R
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let headers: Vec<TopicHeader> =
         read.headers.iter().map(|header| TopicHeader { name: header.name.to_string(), value: text(&header.value) }).collect();
-    let said = headers.iter().find(|header| header.name == HEADER_TYPE).map(|header| header.value.as_str());
-    let kind = said.or_else(|| knowledge.catalog.default_type(&topic));
-    let shown = |bytes: &Vec<u8>, kind| ShownBytes::of(bytes, kind, &knowledge.schemas);
-    let (key, value) = (read.key.as_ref().map(|key| shown(key, None)), read.value.as_ref().map(|value| shown(value, kind)));
+    let typing = sources.editing.typing(&topic, &knowledge.catalog);
+    let record = InputRecord {
+        offset,
+        timestamp: read.timestamp,
+        key: read.key.as_deref(),
+        value: read.value.as_deref(),
+        headers: Some(&read.headers),
+    };
+    let key = record.key.map(ShownBytes::of_text);
+    let value = record.value.map(|_| ShownBytes::of_value(&record, typing, &knowledge.schemas));
     Ok(TopicRecord { topic, partition, offset, at: written(read.timestamp), headers, key, value })
 }

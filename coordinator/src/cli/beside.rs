@@ -130,10 +130,11 @@ fn editing<B: Bus + Send + 'static>(
     config: &Config,
     client: impl Fn(&Config) -> Result<B, BusError> + Send + Sync + 'static,
 ) -> api::Editing {
-    let routed = config.topics.keys().filter(|topic| config.is_routed(topic)).cloned().collect();
     let (deploying, makes_topics) = (config.deploying(), config.bus == BusKind::Embedded);
     let (own, asks) = (config.clone(), config.clone());
     let refuse = move |plan: &Plan| rivals::refuse(&asks, plan, |_| false).map_err(|failure| failure.message);
-    let broker = api::BusBroker::new((config.setup(), deploying.clone(), makes_topics), refuse, move || client(&own));
-    api::Editing { deploying, routed, may_deploy: config.api.deploy, broker: Some(Arc::new(broker)) }
+    let setup = config.setup();
+    let inputs = setup.inputs.clone();
+    let broker = api::BusBroker::new((setup, deploying.clone(), makes_topics), refuse, move || client(&own));
+    api::Editing { deploying, inputs, may_deploy: config.api.deploy, broker: Some(Arc::new(broker)) }
 }

@@ -54,7 +54,7 @@ pub use rebuild::{Difference, Rebuild, Restore, differences, verify};
 pub use rows::StoredRows;
 pub use scrub::{Judge, Scrubbed, Scrubber, Usual, scrub};
 pub use sent::Sent;
-pub use setup::{InputOptions, Setup, SetupError, SetupSettings, prepare};
+pub use setup::{InputOptions, Setup, SetupError, SetupSettings, TYPE_FIELD, prepare};
 pub use snapshots::{SnapshotSettings, SnapshotTaker, Taken, View};
 pub use status::{FollowedStatus, NOT_CLAIMED, PartitionStatus, RestoredStatus, SnapshotStatus, Status};
 pub use totals::{ParticipantTotals, Totals, VersionTotals, Waiting};

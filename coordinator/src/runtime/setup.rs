@@ -48,6 +48,9 @@ pub struct SetupSettings {
     pub claim_backoff_max_ms: Millis,
 }
 
+/// The JSON field that names an event's type, where nothing else is set.
+pub const TYPE_FIELD: &str = "type";
+
 /// Options of an input topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputOptions {
@@ -341,7 +344,7 @@ fn own(description: &Description, role: Role, settings: &SetupSettings) -> Input
 /// A topic of events: read directly, or by as many shares as a partition routes of it.
 fn events(description: &Description, settings: &SetupSettings, is_routed: bool) -> Vec<InputSettings> {
     let options = settings.inputs.iter().find(|options| options.topic == description.name);
-    let type_field: Arc<str> = options.map_or("type", |options| &options.type_field).into();
+    let type_field: Arc<str> = options.map_or(TYPE_FIELD, |options| &options.type_field).into();
     let default_type: Option<Arc<str>> = options.and_then(|options| options.default_type.as_deref()).map(Arc::from);
     let of = |role| InputSettings {
         topic: description.id,

@@ -134,6 +134,13 @@ pub struct Field {
     pub secret: bool,
 }
 
+impl Field {
+    /// Its name, and those that it had before.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&*self.name).chain(self.aliases.iter().map(|alias| &**alias))
+    }
+}
+
 /// A compiled schema: immutable, shared as `Arc<Schema>`.
 pub struct Schema {
     name: Box<str>,
@@ -239,21 +246,28 @@ impl Schema {
 
     /// True if a field of it, however deep, is secret.
     pub fn holds_secret(&self, id: NodeId) -> bool {
-        let (mut left, mut seen) = (vec![id], std::collections::BTreeSet::new());
+        !self.secrets(id).is_empty()
+    }
+
+    /// Its secret fields, however deep.
+    pub fn secrets(&self, id: NodeId) -> Vec<&Field> {
+        let (mut left, mut seen, mut found) = (vec![id], std::collections::BTreeSet::new(), Vec::new());
         while let Some(id) = left.pop() {
             // A record may hold others of its own type.
             if !seen.insert(id) {
                 continue;
             }
             match self.node(id) {
-                Node::Record(fields) if fields.iter().any(|field| field.secret) => return true,
-                Node::Record(fields) => left.extend(fields.iter().map(|field| field.ty)),
+                Node::Record(fields) => {
+                    found.extend(fields.iter().filter(|field| field.secret));
+                    left.extend(fields.iter().map(|field| field.ty));
+                }
                 Node::Array(inner) | Node::Map(inner) => left.push(*inner),
                 Node::Union(branches) => left.extend(branches.iter().copied()),
                 _ => {}
             }
         }
-        false
+        found
     }
 
     /// Where a record's field stands, and its type.

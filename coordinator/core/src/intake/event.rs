@@ -101,6 +101,11 @@ impl<'a> Event<'a> {
         Event { body: Body::Json(json), traceparent: None, identity: None, offset, key: Some(key), time: None }
     }
 
+    /// Its bytes, as they lie in the record: of a whole CloudEvent its data.
+    pub fn value(&self) -> &'a [u8] {
+        self.body.bytes()
+    }
+
     /// Tells an event's type, encoding and identity.
     pub fn recognise<'k>(
         record: &InputRecord<'a>,

@@ -53,7 +53,7 @@ impl World {
         let make = move || Ok::<EmbeddedBus, ringmaster_bus::BusError>(of.client());
         let broker = Arc::new(BusBroker::new((setup, deploying(&schemas), makes_topics), refuse, make));
         let (deploying, broker) = (deploying(&schemas), Some(broker as Arc<dyn Broker>));
-        let editing = Arc::new(Editing { deploying, routed: Default::default(), may_deploy, broker });
+        let editing = Arc::new(Editing { deploying, inputs: Vec::new(), may_deploy, broker });
         let knowledge = Arc::new(Newest::new(Arc::new(with_a_trip().0)));
         let sources = Sources { knowledge, editing, ..sources(Arc::new(SimStore::new())) };
         // However busy the machine is.
