@@ -74,9 +74,11 @@ pub use acts::{Act, ActAnswer, ActBody, ActEnd, ActPlace, BusHand, Hand, Remembe
 pub use alerts::{AlertShown, AlertsOf};
 pub use batches::{BatchBody, BatchOrder, BatchPage, BatchProgress, BatchShare, BatchShown, BatchStart, BatchWish};
 pub use broker::{Broker, BusBroker, NotPublished, Published};
+pub(crate) use clients::Clients;
 pub use definitions::{DefinitionGraph, DefinitionText, DefinitionVersion, Definitions, PictureFormat, WaitingThere};
 pub use editing::{DefinitionChange, DefinitionChanges, DefinitionPicture, DeployBody, DrawBody, Editing, FilesBody, Pictures};
 use everyone::{Others, Request, Scope, ask_others};
+pub(crate) use filter::quoted;
 pub use history::{BusReader, Reader};
 pub use instances::{InstanceShown, Instances};
 pub use list::{Explain, SagaLine, SagaPage, SagaWaits};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ringmaster_bus::{Bus, BusError};
 use ringmaster_core::intake::ControlRecord;
-use ringmaster_schemas::journal::{Change, JournalRecord, Opens, Rejected, SagaEvent, Turn};
+use ringmaster_schemas::journal::{Cause, Change, JournalRecord, Opens, Rejected, SagaEvent, TopicId, Turn};
 use ringmaster_schemas::names::Topics;
 
 use crate::blocking;
@@ -14,8 +14,7 @@ use crate::blocking;
 /// How many partitions the control topic has: these settings may be others than the coordinator's.
 pub(crate) fn partitions(bus: &mut impl Bus, topics: &Topics) -> Result<i32, BusError> {
     let found = bus.describe(&[&topics.control])?.into_iter().next().flatten();
-    let missing = || format!("there is no topic {}: run `ringmaster topics apply`", topics.control);
-    found.map(|control| control.partitions).ok_or_else(|| BusError::Refused(missing()))
+    found.map(|control| control.partitions).ok_or_else(|| missing(topics))
 }
 
 /// A record of the control topic: where it goes, by which key, and its bytes, which no other there has.
@@ -126,6 +125,23 @@ pub(crate) fn wait(
 /// The id of the act on a saga that a turn took; none if it took something else, or an act without one.
 pub(crate) fn act_id(turn: &Turn) -> Option<Cow<'_, str>> {
     ControlRecord::read(&turn.input.as_ref()?.raw).ok()?.id
+}
+
+/// Where what a turn took stands in the control topic; none: it took something else, or nothing. `topics`: those of its decision, by their
+/// numbers there.
+pub(crate) fn taken(turn: &Turn, topics: &[TopicId], control: &TopicId) -> Option<i64> {
+    let Cause::Input { topic, next } = turn.cause else { return None };
+    (topics.get(usize::try_from(topic).ok()?)? == control).then_some(next - 1)
+}
+
+/// The control topic's own id.
+pub(crate) fn topic_id(bus: &mut impl Bus, topics: &Topics) -> Result<TopicId, BusError> {
+    let found = bus.describe(&[&topics.control])?.into_iter().next().flatten();
+    found.map(|control| control.id).ok_or_else(|| missing(topics))
+}
+
+fn missing(topics: &Topics) -> BusError {
+    BusError::Refused(format!("there is no topic {}: run `ringmaster topics apply`", topics.control))
 }
 
 /// Why it was not taken, if so.

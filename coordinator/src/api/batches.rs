@@ -20,6 +20,7 @@ use super::Sources;
 use super::acts::{Act, by_whom};
 use super::allowed::Role;
 use super::everyone::Request;
+use super::filter::{Filter, quoted};
 use super::openapi::Problems;
 use super::problem::{Problem, Refusal};
 use super::who::Principal;
@@ -29,6 +30,8 @@ pub use shown::{BatchOrder, BatchPage, BatchProgress, BatchShare, BatchShown};
 
 /// Its own record is waited for so long: a request has 10 s, of which selecting may take some.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// What another instance has written is waited for so long: instances read their topic several times a second.
+const SOON: Duration = Duration::from_secs(1);
 /// A result that is the same for many is no larger than this, in bytes: it stands in the record of each act.
 const VALUE_BYTES_MAX: usize = 10_000;
 
@@ -104,6 +107,18 @@ impl BatchBody {
         }
     }
 
+    /// The filter, with its step: which of the places where a saga waits is meant.
+    fn filter_with_step(&self) -> Result<String, Refusal> {
+        let text = self.filter.clone();
+        // What is wrong with it is told where it is asked.
+        let (Some(step), Ok(filter)) = (&self.step, Filter::parse(&text)) else { return Ok(text) };
+        match filter.leaf.steps.iter().next() {
+            None => Ok(format!("{text} step:{}", quoted(step))),
+            Some(_) if filter.leaf.steps.iter().eq([step]) => Ok(text),
+            Some(_) => Err(Problem::BadRequest.because("`filter` has a term step: beside `step`: say it once")),
+        }
+    }
+
     /// What is wrong with it, for people. What is said of all of them must be what the act says, so that what is shown is what is done.
     fn check(&self) -> Result<(), &'static str> {
         if matches!(self.act, Act::Start | Act::ParticipantPause | Act::ParticipantResume) {
@@ -147,9 +162,11 @@ fn read<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Refusal> {
 fn find(sources: &Sources, id: &str) -> Result<BatchShown, Refusal> {
     let shown = sources.batches.look(|book| book.batch(id).map(|batch| BatchShown::whole(batch, wall())));
     let shown = shown.map_err(|why| Problem::NotNow.because(why))?;
-    shown.ok_or_else(|| {
-        Problem::NotFound.because(format!("no batch '{id}': it never was, or was forgotten 30 days after it was made"))
-    })
+    shown.ok_or_else(|| no_batch(id))
+}
+
+fn no_batch(id: &str) -> Refusal {
+    Problem::NotFound.because(format!("no batch '{id}': it never was, or was forgotten 30 days after it was made"))
 }
 
 /// Selects the sagas that a filter means, each with its last turn, and shows them. Nothing is done to them.
@@ -201,7 +218,9 @@ pub(super) async fn show(State(sources): State<Arc<Sources>>, Path(id): Path<Str
 /// Writes an order, and shows the batch as it is then.
 fn order(sources: &Sources, principal: &Principal, id: &str, (by, order): (Option<&str>, Order)) -> Result<BatchShown, Refusal> {
     let by = by_whom(principal, by)?;
-    may_approve(principal, find(sources, id)?.act)?;
+    // It may have been selected by another instance just now.
+    let act = sources.batches.look_soon(id, SOON, |batch| batch.made.what.act).map_err(|why| Problem::NotNow.because(why))?;
+    may_approve(principal, act.ok_or_else(|| no_batch(id))?)?;
     let says = Record::Ordered(Ordered { batch: id.to_owned(), by, order });
     sources.batches.post(&[Written::new(wall(), says)], PATIENCE).map_err(refused)?;
     find(sources, id)

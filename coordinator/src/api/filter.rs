@@ -18,6 +18,7 @@ use ringmaster_schemas::state::{Standing, Waits};
 
 pub(super) use matches::{Leaf, Row};
 pub(super) use words::Wrong;
+pub(crate) use words::quoted;
 use words::{Said, Term, Value, wrong};
 
 /// A filter is at most so long, in bytes.

@@ -64,7 +64,7 @@ pub(super) fn all() -> Vec<Route> {
         get_of("/api/v1/acts",           May::See,        Weight::Journal, get(audit::acts)),
         post_of("/api/v1/acts",          May::Act,        Weight::Act,   post(acts::act)),
         get_of("/api/v1/batches",        May::See,        Weight::Light, get(batches::list)),
-        post_of("/api/v1/batches",       May::Operate,    Weight::Store, post(batches::preview)),
+        post_of("/api/v1/batches",       May::Operate,    Weight::Act,   post(batches::preview)),
         get_of("/api/v1/batches/{id}",   May::See,        Weight::Light, get(batches::show)),
         post_of("/api/v1/batches/{id}/pause",  May::Operate, Weight::Act, post(batches::pause)),
         post_of("/api/v1/batches/{id}/resume", May::Operate, Weight::Act, post(batches::resume)),

@@ -199,14 +199,22 @@ fn a_saga_is_found_by_its_id_whatever_its_key() {
 
 /// A coordinator that knows one definition, and a store with a saga of it that waits for the answer of `hotel`.
 pub(crate) fn with_a_trip() -> (Knowledge, ringmaster_schemas::state::Saga) {
+    with_a_trip_of(ROOM)
+}
+
+/// The first step of a trip.
+pub(crate) const ROOM: &str = "  - { step: room, do: hotel.Reserve, undo: nothing, with: { id: key } }\n";
+
+/// The same, by a definition with these steps, of which the first is as ever.
+pub(crate) fn with_a_trip_of(steps: &str) -> (Knowledge, ringmaster_schemas::state::Saga) {
     use ringmaster_core::definition::{DefinitionRecord, Participant, Settings};
     use ringmaster_schemas::journal::{Encoding, Head, HeadFields, Order, OrderFields};
     use ringmaster_schemas::state::{Entry, Waits, Work};
     let mut knowledge = nothing_known();
     let mut settings = Settings::new(&mut knowledge.schemas);
     settings.participants.insert("hotel".to_owned(), Participant { encoding: Encoding::Json, ..Participant::default() });
-    let text = "saga: trip\nstart: { on: TripBooked, from: trips, key: event.id }\nsteps:\n  - { step: room, do: hotel.Reserve, undo: nothing, with: { id: key } }\n";
-    let record = DefinitionRecord::of_file("trip.yaml", text, 0, &mut settings).expect("it is right").remove(0);
+    let text = format!("saga: trip\nstart: {{ on: TripBooked, from: trips, key: event.id }}\nsteps:\n{steps}");
+    let record = DefinitionRecord::of_file("trip.yaml", &text, 0, &mut settings).expect("it is right").remove(0);
     let definition = knowledge.catalog.add(&record, 0, &mut settings).expect("it is right");
     knowledge.records.insert(0, Arc::new(record));
     let mut saga = row("t-1");

@@ -109,8 +109,9 @@ impl Lane {
             }
             count += 1;
             let is_last = read.offset + 1 >= to;
-            if asked.filter.is_meant(read.value.as_deref().unwrap_or_default()) {
-                held.push(Found::of(read));
+            let found = Found::of(&read);
+            if asked.filter.is_meant(&found.shown) {
+                held.push(found);
             }
             !is_last
         })?;

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use ringmaster_bus::{Bus, BusError, TopicPartition};
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Cause, Change, Decision, JournalRecord, TopicId, Turn};
+use ringmaster_schemas::journal::{Change, Decision, JournalRecord, TopicId, Turn};
 use ringmaster_schemas::names::Topics;
 
-use super::{Found, Said};
+use super::Found;
 use crate::{blocking, control};
 
 /// Clocks of who sends and who journals may differ so much; where that was too little, by so much more.
@@ -29,18 +29,26 @@ pub(super) struct Became {
 pub(super) struct Journals {
     topic: String,
     /// What the journal calls the control topic.
-    control: Option<TopicId>,
-    /// Turns that were come by, by the partition and offset in the control topic of what they took: where they stand, and under which claim.
-    seen: BTreeMap<(i32, i64), (i64, i64, Turn)>,
+    control: TopicId,
+    /// Acts that are asked for, by partition and offset in the control topic: their sagas.
+    asked: BTreeMap<(i32, i64), Option<String>>,
+    /// What became of those of them whose turns were come by, and under which claim.
+    seen: BTreeMap<(i32, i64), (i64, Became)>,
     /// Records that may be read yet, and until when.
     left: usize,
     until: Instant,
 }
 
 impl Journals {
-    pub(super) fn begin(bus: &mut impl Bus, topics: &Topics, (left, until): (usize, Instant)) -> Result<Journals, BusError> {
-        let control = bus.describe(&[&topics.control])?.into_iter().next().flatten().map(|topic| topic.id);
-        Ok(Journals { topic: topics.journal.clone(), control, seen: BTreeMap::new(), left, until })
+    pub(super) fn begin(
+        bus: &mut impl Bus,
+        topics: &Topics,
+        acts: &[Found],
+        (left, until): (usize, Instant),
+    ) -> Result<Journals, BusError> {
+        let control = control::topic_id(bus, topics)?;
+        let asked = acts.iter().map(|act| ((act.partition, act.offset), act.shown.saga.clone())).collect();
+        Ok(Journals { topic: topics.journal.clone(), control, asked, seen: BTreeMap::new(), left, until })
     }
 
     /// What became of the first of these, which are the newest first; none where no more may be read. Of the very first of a page
@@ -72,8 +80,7 @@ impl Journals {
     }
 
     fn known(&self, act: &Found) -> Option<Became> {
-        let (offset, _, turn) = self.seen.get(&(act.partition, act.offset))?;
-        Some(Became::of(act, *offset, turn))
+        self.seen.get(&(act.partition, act.offset)).map(|(_, became)| became.clone())
     }
 
     /// Reads the journal from a time on, until the act's turn was come by, or one that follows it.
@@ -91,7 +98,7 @@ impl Journals {
                 term = term.max(record.stamp().map_or(read.offset, |stamp| stamp.claim_offset));
                 if let JournalRecord::Decision(decision) = record
                     && decision.stamp.claim_offset == term
-                    && self.take((partition, read.offset), decision) >= act.offset
+                    && self.take((partition, read.offset), &decision) >= act.offset
                 {
                     looked = Looked::Past;
                 }
@@ -104,20 +111,17 @@ impl Journals {
         Ok(looked)
     }
 
-    /// Keeps the turns that took acts; the newest act that one of them took, or -1.
-    fn take(&mut self, (partition, offset): (i32, i64), decision: Decision) -> i64 {
-        let Decision { stamp, topics, turns } = decision;
+    /// Keeps what became of acts that are asked for; the newest act of all that was taken, or -1.
+    fn take(&mut self, (partition, offset): (i32, i64), decision: &Decision) -> i64 {
         let mut newest = -1;
-        for turn in turns {
-            let Cause::Input { topic, next } = turn.cause else { continue };
-            let is_control = usize::try_from(topic).ok().and_then(|topic| topics.get(topic)) == self.control.as_ref();
-            if is_control && self.control.is_some() {
-                newest = newest.max(next - 1);
-                let known = self.seen.get(&(partition, next - 1)).map_or(-1, |(_, term, _)| *term);
-                // What an owner wrote that was none any more does not count.
-                if stamp.claim_offset >= known {
-                    self.seen.insert((partition, next - 1), (offset, stamp.claim_offset, turn));
-                }
+        for turn in &decision.turns {
+            let Some(act) = control::taken(turn, &decision.topics, &self.control) else { continue };
+            newest = newest.max(act);
+            let Some(saga) = self.asked.get(&(partition, act)) else { continue };
+            let (term, known) = (decision.stamp.claim_offset, self.seen.get(&(partition, act)).map_or(-1, |(term, _)| *term));
+            // What an owner wrote that was none any more does not count.
+            if term >= known {
+                self.seen.insert((partition, act), (term, Became::of(saga.as_deref(), offset, turn)));
             }
         }
         newest
@@ -152,7 +156,8 @@ impl Became {
         Became { outcome: "unknown", reason: None, detail: why.to_owned(), offset: None }
     }
 
-    fn of(act: &Found, offset: i64, turn: &Turn) -> Became {
+    /// `saga`: the one that it was for; none: it was for a participant, or is no act.
+    fn of(saga: Option<&str>, offset: i64, turn: &Turn) -> Became {
         let not = |outcome, reason: &str, detail: &str| Became {
             outcome,
             reason: Some(reason.to_owned()),
@@ -165,8 +170,7 @@ impl Became {
             _ => None,
         });
         refusal.unwrap_or_else(|| {
-            let said = Said::read(&act.value);
-            let detail = said.saga().map_or_else(|| "done".to_owned(), |id| control::became(id, turn));
+            let detail = saga.map_or_else(|| "done".to_owned(), |id| control::became(id, turn));
             Became { outcome: "done", reason: None, detail, offset: Some(offset) }
         })
     }

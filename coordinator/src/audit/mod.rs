@@ -12,13 +12,14 @@ mod became;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ringmaster_bus::{Bus, BusError};
-use ringmaster_core::intake::{ControlRecord, ParticipantRecord};
+use ringmaster_core::intake::{ControlRecord, ParticipantRecord, beginning};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::names::{Topics, murmur2};
 use serde::{Deserialize, Serialize};
@@ -112,6 +113,9 @@ impl Bounds {
     pub const USUAL: Bounds = Bounds { acts: LIMIT_USUAL, control: 5_000, journal: 20_000, time: Duration::from_secs(4) };
 }
 
+/// Of a text of an act so many bytes are told.
+const TEXT_BYTES_MAX: usize = 1_024;
+
 /// Where a page ended: behind which offset (exclusive) each partition has been told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -150,12 +154,12 @@ pub struct Asked<'a> {
     pub bounds: Bounds,
 }
 
-/// A record of the control topic that is meant.
+/// A record of the control topic that is meant: what is shown of it. Its value may be large, and a page reads many ahead.
 struct Found {
     partition: i32,
     offset: i64,
     timestamp: Millis,
-    value: Vec<u8>,
+    shown: ActLine,
 }
 
 /// Reads a page.
@@ -163,12 +167,11 @@ pub fn page(bus: &mut impl Bus, topics: &Topics, asked: &Asked<'_>) -> Result<Ac
     let until = Instant::now() + asked.bounds.time;
     let mut backwards = Backwards::begin(bus, &topics.control, asked)?;
     let (found, is_done) = backwards.gather(bus, asked, until)?;
-    let mut journals = Journals::begin(bus, topics, (asked.bounds.journal, until))?;
+    let mut journals = Journals::begin(bus, topics, &found, (asked.bounds.journal, until))?;
     let mut items = Vec::new();
-    for (number, act) in found.iter().enumerate() {
-        let is_first = number == 0;
-        let Some(became) = journals.find(bus, &found[number..], is_first)? else { break };
-        items.push(ActLine::of(act, became));
+    for number in 0..found.len() {
+        let Some(Became { outcome, reason, detail, offset }) = journals.find(bus, &found[number..], number == 0)? else { break };
+        items.push(ActLine { outcome: outcome.to_owned(), reason, detail, offset, ..found[number].shown.clone() });
     }
     // What was not looked for in the journal is on the next page.
     backwards.give_back(&found[items.len()..]);
@@ -182,15 +185,10 @@ pub fn page(bus: &mut impl Bus, topics: &Topics, asked: &Asked<'_>) -> Result<Ac
 }
 
 impl Filter {
-    fn is_meant(&self, value: &[u8]) -> bool {
+    fn is_meant(&self, act: &ActLine) -> bool {
         let is = |wanted: &Option<String>, said: Option<&str>| wanted.as_deref().is_none_or(|wanted| Some(wanted) == said);
-        match Said::read(value) {
-            Said::Saga(act) => is(&self.saga, Some(&act.saga)) && is(&self.participant, None) && is(&self.by, Some(&act.by)),
-            Said::Participant(act) => {
-                is(&self.saga, None) && is(&self.participant, Some(&act.participant)) && is(&self.by, Some(&act.by))
-            }
-            Said::Nothing => self.saga.is_none() && self.participant.is_none() && self.by.is_none(),
-        }
+        let by = Some(&*act.by).filter(|by| !by.is_empty());
+        is(&self.saga, act.saga.as_deref()) && is(&self.participant, act.participant.as_deref()) && is(&self.by, by)
     }
 }
 
@@ -209,22 +207,19 @@ impl<'a> Said<'a> {
             Err(_) => Said::Nothing,
         }
     }
-
-    /// The saga that it is about.
-    fn saga(&self) -> Option<&str> {
-        if let Said::Saga(act) = self { Some(&act.saga) } else { None }
-    }
 }
 
 impl ActLine {
-    fn of(found: &Found, became: Became) -> ActLine {
+    /// What a record says. What became of it is not said.
+    fn of(read: &Read) -> ActLine {
         let word =
             |value: serde_json::Result<Value>| value.ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
-        let Became { outcome, reason, detail, offset } = became;
+        // What people write by hand may be of any length.
+        let cut = |text: Cow<'_, str>| beginning(&text, TEXT_BYTES_MAX).to_owned();
         let mut line = ActLine {
-            at: written(found.timestamp),
-            partition: found.partition,
-            control_offset: found.offset,
+            at: written(read.timestamp),
+            partition: read.partition,
+            control_offset: read.offset,
             act_id: None,
             act: "unreadable".to_owned(),
             saga: None,
@@ -233,21 +228,21 @@ impl ActLine {
             if_turn: None,
             by: String::new(),
             why: String::new(),
-            outcome: outcome.to_owned(),
-            reason,
-            detail,
-            offset,
+            outcome: String::new(),
+            reason: None,
+            detail: String::new(),
+            offset: None,
         };
-        match Said::read(&found.value) {
+        match Said::read(read.value.as_deref().unwrap_or_default()) {
             Said::Saga(act) => {
                 line.act = word(serde_json::to_value(act.act));
-                (line.saga, line.step, line.if_turn) = (Some(act.saga.into_owned()), act.step.map(Into::into), act.if_turn);
-                (line.act_id, line.by, line.why) = (act.id.map(Into::into), act.by.into_owned(), act.why.into_owned());
+                (line.saga, line.step, line.if_turn) = (Some(cut(act.saga)), act.step.map(cut), act.if_turn);
+                (line.act_id, line.by, line.why) = (act.id.map(cut), cut(act.by), cut(act.why));
             }
             Said::Participant(act) => {
                 line.act = word(serde_json::to_value(act.act));
-                line.participant = Some(act.participant.into_owned());
-                (line.act_id, line.by, line.why) = (act.id.map(Into::into), act.by.into_owned(), act.why.into_owned());
+                line.participant = Some(cut(act.participant));
+                (line.act_id, line.by, line.why) = (act.id.map(cut), cut(act.by), cut(act.why));
             }
             Said::Nothing => {}
         }
@@ -256,7 +251,7 @@ impl ActLine {
 }
 
 impl Found {
-    fn of(read: Read) -> Found {
-        Found { partition: read.partition, offset: read.offset, timestamp: read.timestamp, value: read.value.unwrap_or_default() }
+    fn of(read: &Read) -> Found {
+        Found { partition: read.partition, offset: read.offset, timestamp: read.timestamp, shown: ActLine::of(read) }
     }
 }

@@ -20,11 +20,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::record::{Counts, Made, Order, Ordered, Part, Record, Selected, Settled, Window, Written};
-use super::{EXAMPLES_MAX, MATCHED_MAX, OPEN_MAX, RATE_MAX, REMEMBERED_MAX, STARTED_MS};
+use super::{EXAMPLES_MAX, MATCHED_MAX, OPEN_MAX, ORDERS_MAX, RATE_MAX, REMEMBERED_MAX, REMEMBERED_MS, STARTED_MS};
 
 /// How a batch stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = BatchState)]
 pub enum State {
     /// Not all of its sagas are written down yet.
     Incomplete,
@@ -124,6 +125,7 @@ impl Book {
     pub fn take(&mut self, written: Written) -> Result<(), Void> {
         let at = written.at;
         self.batches.values_mut().for_each(|batch| batch.expire(at));
+        self.forget(at);
         match written.says {
             Record::Made(made) => self.make(*made, at),
             Record::Part(part) => self.of(&part.batch.clone())?.part(part),
@@ -141,6 +143,17 @@ impl Book {
     /// All of them, the newest first.
     pub fn all(&self) -> impl Iterator<Item = &Batch> {
         self.order.iter().rev().filter_map(|id| self.batches.get(id))
+    }
+
+    /// Forgets what is over, and as old as what the topic forgets.
+    fn forget(&mut self, at: Millis) {
+        let batches = &mut self.batches;
+        let is_old = |batch: &Batch| batch.state.is_over() && at - batch.made_at > REMEMBERED_MS;
+        // The oldest are the first, but for clocks.
+        while let Some(oldest) = self.order.first().filter(|id| batches.get(*id).is_none_or(is_old)) {
+            batches.remove(oldest);
+            self.order.remove(0);
+        }
     }
 
     fn of(&mut self, id: &str) -> Result<&mut Batch, Void> {
@@ -272,6 +285,10 @@ impl Batch {
                 return Err(format!("the batch is {}: it cannot be {what}", state.as_str()));
             }
         };
+        // To stop is always possible.
+        if self.orders.len() >= ORDERS_MAX && next != State::Stopped {
+            return Err(format!("it was paused and resumed {ORDERS_MAX} times: stop it, and make another one of the rest"));
+        }
         self.orders.push((at, ordered));
         self.become_(next);
         Ok(())

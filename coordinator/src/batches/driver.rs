@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use ringmaster_bus::clock::Now;
 use ringmaster_bus::{Bus, BusError, BusEvent, TopicPartition};
 use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{JournalRecord, TopicId};
 use ringmaster_schemas::names::Topics;
 
 use super::book::Book;
@@ -23,12 +24,15 @@ use super::flight::Flight;
 use super::pace::Paces;
 use super::record::{Record, Window, Written};
 use super::shared::Batches;
-use crate::blocking;
+use crate::blocking::{self, Read};
+use crate::control;
 
 /// One look waits so long for news.
 const POLL: Duration = Duration::from_millis(100);
-/// One look waits so long for answers to acts, and for its own records; behind it the thread looks whether it is to end.
+/// One look waits so long for its own records; behind it the thread looks whether it is to end.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// And so long for answers to acts: a partition that answers late must not hold up the shares of others, which save a second's worth.
+const ANSWERS_PATIENCE: Duration = Duration::from_millis(500);
 /// What nobody answered for so long is sent again: it may never have been sent.
 const RESEND_AFTER_MS: Millis = 60_000;
 /// After a failure it waits so long.
@@ -45,7 +49,7 @@ pub struct Driver<B> {
     clients: Clients<B>,
     reader: Option<Reader<B>>,
     /// What sends acts and reads journals; none as long as there is nothing to do.
-    hand: Option<B>,
+    hand: Option<Hand<B>>,
     paces: Paces,
     flights: BTreeMap<Key, Sent>,
     /// Nothing is tried before this, by the steady clock.
@@ -65,6 +69,13 @@ pub struct Clients<B> {
 struct Sent {
     flight: Flight,
     at: Option<Millis>,
+}
+
+/// What sends acts and reads journals.
+struct Hand<B> {
+    bus: B,
+    /// What journals call the topic of acts.
+    control: TopicId,
 }
 
 struct Reader<B> {
@@ -178,13 +189,19 @@ impl<B: Bus> Driver<B> {
             self.hand = None;
             return Ok(());
         }
-        let mut hand = self.hand.take().map_or_else(|| (self.clients.hand)(), Ok)?;
-        let announced = self.announce(&mut hand, ready, now)?;
+        let mut hand = self.hand.take().map_or_else(|| self.take_hand(), Ok)?;
+        let announced = self.announce(&mut hand.bus, ready, now)?;
         self.begin_flights(&mut hand, (&windows, &announced))?;
-        self.fly(&mut hand, now)?;
-        self.settle(&mut hand, now)?;
+        self.fly(&mut hand.bus, now)?;
+        self.settle(&mut hand.bus, now)?;
         self.hand = Some(hand);
         Ok(())
+    }
+
+    fn take_hand(&self) -> Result<Hand<B>, BusError> {
+        let mut bus = (self.clients.hand)()?;
+        let control = control::topic_id(&mut bus, &self.topics)?;
+        Ok(Hand { bus, control })
     }
 
     /// Announces what may be sent now; what was taken of that.
@@ -234,22 +251,30 @@ impl<B: Bus> Driver<B> {
 
     /// Makes flights of windows that have none. Of those that others announced, or that were announced from here before a failure, the
     /// journal is read first: they may have been sent.
-    fn begin_flights(&mut self, hand: &mut B, (known, announced): (&[Window], &[Window])) -> Result<(), BusError> {
+    fn begin_flights(&mut self, hand: &mut Hand<B>, (known, announced): (&[Window], &[Window])) -> Result<(), BusError> {
+        // By partition: where reading begins.
+        let mut from: BTreeMap<i32, i64> = BTreeMap::new();
+        let mut begun: BTreeMap<Key, Flight> = BTreeMap::new();
         for (window, is_new) in known.iter().map(|window| (window, false)).chain(announced.iter().map(|window| (window, true))) {
             let key = (window.batch.clone(), window.partition, window.to);
-            if self.flights.contains_key(&key) {
+            if self.flights.contains_key(&key) || begun.contains_key(&key) {
                 continue;
             }
-            let make = |book: &Book| book.batch(&window.batch).map(|batch| Flight::new(batch, window));
-            let Some(mut flight) = self.batches.look(make).ok().flatten() else { continue };
+            let make = |book: &Book| book.batch(&window.batch).map(|batch| Flight::new(batch, window, hand.control));
+            let Some(flight) = self.batches.look(make).ok().flatten() else { continue };
             if !is_new {
-                blocking::read_from(hand, &self.topics.journal, (window.partition, window.journal), &mut |read| {
-                    flight.read(read.offset, read.value.as_deref().unwrap_or_default());
-                    !flight.is_settled()
-                })?;
+                let from = from.entry(window.partition).or_insert(window.journal);
+                *from = window.journal.min(*from);
             }
-            self.flights.insert(key, Sent { flight, at: None });
+            begun.insert(key, flight);
         }
+        for (partition, from) in from {
+            blocking::read_from(&mut hand.bus, &self.topics.journal, (partition, from), &mut |read| {
+                tell(begun.values_mut(), &read);
+                begun.values().any(|flight| flight.window.partition == partition && !flight.is_settled())
+            })?;
+        }
+        self.flights.extend(begun.into_iter().map(|(key, flight)| (key, Sent { flight, at: None })));
         Ok(())
     }
 
@@ -280,9 +305,8 @@ impl<B: Bus> Driver<B> {
             .map(|(partition, next)| (partition, bounds.get(&partition).map_or(next, |(start, _)| next.max(*start))))
             .collect();
         let flights = &mut self.flights;
-        blocking::follow(hand, &self.topics.journal, &from, PATIENCE, &mut |read| {
-            let its = flights.values_mut().filter(|sent| sent.flight.window.partition == read.partition);
-            its.for_each(|sent| sent.flight.read(read.offset, read.value.as_deref().unwrap_or_default()));
+        blocking::follow(hand, &self.topics.journal, &from, ANSWERS_PATIENCE, &mut |read| {
+            tell(flights.values_mut().map(|sent| &mut sent.flight), &read);
             flights.values().any(|sent| !sent.flight.is_settled())
         })
     }
@@ -295,6 +319,15 @@ impl<B: Bus> Driver<B> {
             self.write(hand, &records)?;
         }
         Ok(())
+    }
+}
+
+/// Tells flights what stands in the journal of their partition.
+fn tell<'f>(flights: impl Iterator<Item = &'f mut Flight>, read: &Read) {
+    let mut its = flights.filter(|flight| flight.window.partition == read.partition).peekable();
+    if its.peek().is_some() {
+        let record = JournalRecord::decode(read.value.as_deref().unwrap_or_default()).ok();
+        its.for_each(|flight| flight.read(read.offset, record.as_ref()));
     }
 }
 

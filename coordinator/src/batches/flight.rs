@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ringmaster_core::partition::{Fence, Verdict};
-use ringmaster_schemas::journal::{Change, JournalRecord, Turn};
+use ringmaster_schemas::journal::{Change, JournalRecord, TopicId, Turn};
 
 use super::book::{Batch, Example};
 use super::record::{Counts, Selected, Settled, What, Window, act_id};
@@ -31,6 +31,8 @@ pub(super) struct Flight {
     what: What,
     why: String,
     by: String,
+    /// What the journal calls the topic of acts.
+    control: TopicId,
     /// Which records count; none: that is not known yet.
     fence: Option<Fence>,
     /// By place: the first turn that counts.
@@ -38,7 +40,7 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    pub(super) fn new(batch: &Batch, window: &Window) -> Flight {
+    pub(super) fn new(batch: &Batch, window: &Window, control: TopicId) -> Flight {
         let by = batch.orders.first().map_or(&batch.made.by, |(_, ordered)| &ordered.by);
         Flight {
             window: window.clone(),
@@ -47,6 +49,7 @@ impl Flight {
             what: batch.made.what.clone(),
             why: batch.made.why.clone(),
             by: by.clone(),
+            control,
             fence: None,
             outcomes: BTreeMap::new(),
         }
@@ -67,20 +70,22 @@ impl Flight {
         places.flat_map(record).collect()
     }
 
-    /// Takes a record of the partition's journal.
-    pub(super) fn read(&mut self, offset: i64, value: &[u8]) {
+    /// Takes a record of the partition's journal. None: it cannot be read, so that it is foreign, and void.
+    pub(super) fn read(&mut self, offset: i64, record: Option<&JournalRecord>) {
         if offset < self.next {
             return;
         }
         // What lies between is gone: which claim is in force is not known any more.
         self.fence.take_if(|_| offset > self.next);
         self.next = offset + 1;
-        // What cannot be read is foreign, and void.
-        if let Ok(record) = JournalRecord::decode(value)
-            && self.counts(offset, &record)
+        if let Some(record) = record
+            && self.counts(offset, record)
             && let JournalRecord::Decision(decision) = record
         {
-            decision.turns.iter().for_each(|turn| self.turn(turn));
+            // An event, or an answer, may say what an act says.
+            let control = self.control;
+            let acts = decision.turns.iter().filter(|turn| control::taken(turn, &decision.topics, &control).is_some());
+            acts.for_each(|turn| self.turn(turn));
         }
     }
 

@@ -33,6 +33,10 @@ pub const MATCHED_MAX: usize = 100_000;
 pub const OPEN_MAX: usize = 200_000;
 /// Batches that are remembered; of more the oldest that have ended are forgotten.
 pub const REMEMBERED_MAX: usize = 1_000;
+/// So long they are remembered at all, in milliseconds: as long as the topic keeps its records.
+pub const REMEMBERED_MS: i64 = 30 * 86_400_000;
+/// Orders of one batch.
+pub const ORDERS_MAX: usize = 100;
 /// What was only looked at may be started for so long, in milliseconds: what was seen grows old.
 pub const PREVIEW_MS: i64 = 3_600_000;
 /// What was started ends after so long, in milliseconds, however far it is: well before its topic forgets it.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ringmaster_bus::BusError;
 
-use super::book::{Book, Void};
+use super::book::{Batch, Book, Void};
 use super::record::Written;
 
 /// What became of so many records is known yet: of those that somebody waits for.
@@ -28,6 +28,13 @@ struct Known {
     heard: VecDeque<(String, Result<(), Void>)>,
     /// Why the topic is not read to its end; none: it is.
     unread: Option<String>,
+}
+
+impl Known {
+    /// Whether a record was taken; none: it was not read yet.
+    fn became(&self, id: &str) -> Option<&Result<(), Void>> {
+        self.heard.iter().rev().find(|(known, _)| known == id).map(|(_, became)| became)
+    }
 }
 
 /// Why a record was not taken.
@@ -56,7 +63,25 @@ impl Batches {
         }
     }
 
-    /// Writes records, and waits until the last of them was read again: whether that was taken. No longer than this.
+    /// The same of one batch, which another instance may have written a moment ago: that is waited for, no longer than this.
+    pub fn look_soon<T>(&self, id: &str, patience: Duration, what: impl Fn(&Batch) -> T) -> Result<Option<T>, String> {
+        let (since, mut known) = (Instant::now(), self.known());
+        loop {
+            match (&known.unread, known.book.batch(id)) {
+                (Some(why), _) => return Err(why.clone()),
+                (None, Some(batch)) => return Ok(Some(what(batch))),
+                (None, None) => {}
+            }
+            let left = patience.saturating_sub(since.elapsed());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            known = self.changed.wait_timeout(known, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Writes records, and waits until the last of them was read again: whether all were taken, and if not, why the first of those was not.
+    /// No longer than this.
     pub fn post(&self, records: &[Written], patience: Duration) -> Result<(), Unposted> {
         let Some(last) = records.last() else { return Ok(()) };
         if let Some(why) = &self.known().unread {
@@ -65,8 +90,10 @@ impl Batches {
         (self.append)(records).map_err(|error| Unposted::Unknown(error.to_string()))?;
         let (since, mut known) = (Instant::now(), self.known());
         loop {
-            if let Some((_, became)) = known.heard.iter().find(|(id, _)| *id == last.id) {
-                return became.clone().map_err(Unposted::Void);
+            if known.became(&last.id).is_some() {
+                // What is void makes all that builds on it void: the first says why.
+                let void = records.iter().find_map(|record| known.became(&record.id)?.as_ref().err());
+                return void.map_or(Ok(()), |why| Err(Unposted::Void(why.clone())));
             }
             let left = patience.saturating_sub(since.elapsed());
             if left.is_zero() {
@@ -91,7 +118,7 @@ impl Batches {
 
     /// Whether a record that was read again was taken; none: it was not read yet.
     pub(super) fn became(&self, id: &str) -> Option<Result<(), Void>> {
-        self.known().heard.iter().rev().find(|(known, _)| known == id).map(|(_, became)| became.clone())
+        self.known().became(id).cloned()
     }
 
     /// The topic was read to its end, as of this moment.

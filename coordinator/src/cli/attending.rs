@@ -90,9 +90,13 @@ fn batches<B: Bus + Send + 'static>(
 ) -> Arc<Batches> {
     let (topics, of_writer) = (Topics::new(&config.prefix), config.clone());
     let (name, make) = (topics.batches.clone(), client.clone());
+    let writers = crate::api::Clients::new(move || make(&of_writer));
     let append = move |records: &[Written]| {
         let keyed: Vec<_> = records.iter().map(|record| (record.says.batch().as_bytes().to_vec(), record.bytes())).collect();
-        blocking::append(&mut make(&of_writer)?, &name, 0, &keyed)
+        let mut writer = writers.take()?;
+        blocking::append(&mut writer, &name, 0, &keyed)?;
+        writers.give_back(writer);
+        Ok(())
     };
     let batches = Arc::new(Batches::new(append));
     let (of_reader, of_hand, reader) = (patient(config), config.clone(), client.clone());

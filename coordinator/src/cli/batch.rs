@@ -36,6 +36,9 @@ pub(super) const EXAMPLES: &str = "Examples:\n  \
 /// How often it is asked how far a batch is.
 const ASK_EVERY: Duration = Duration::from_millis(500);
 
+/// That there is no such batch is believed when it is said so often, one behind the other.
+const UNKNOWN_MAX: usize = 20;
+
 #[derive(Debug, Subcommand)]
 pub(super) enum BatchCommand {
     /// Select the sagas that a filter finds, each as it was seen, and show them; nothing is done to them.
@@ -216,8 +219,9 @@ fn start(config: &Config, arguments: &StartArguments, out: &mut dyn Write) -> Re
     if *detach {
         return shown::progress(&batch, *json, out);
     }
-    let mut last = None;
-    while batch.state == State::Running {
+    let (mut last, mut unknown) = (None, 0);
+    // Who is asked next may not have read yet that it was started, or that there is one.
+    while matches!(batch.state, State::Incomplete | State::Previewed | State::Running) {
         if stop.load(Ordering::Relaxed) {
             let why =
                 format!("{}; it goes on: `ringmaster batch pause {id}` pauses it, `batch stop {id}` ends it", shown::words(&batch));
@@ -229,7 +233,14 @@ fn start(config: &Config, arguments: &StartArguments, out: &mut dyn Write) -> Re
         }
         std::thread::sleep(ASK_EVERY);
         batch = match find(config, id, asked) {
-            Ok(batch) => batch,
+            Ok(batch) => {
+                unknown = 0;
+                batch
+            }
+            Err(failure) if failure.exit == Exit::NotFound && unknown < UNKNOWN_MAX => {
+                unknown += 1;
+                continue;
+            }
             // Who was asked may come back, or know it in a moment.
             Err(failure) if matches!(failure.exit, Exit::Failed | Exit::Unreachable) => {
                 let _ = writeln!(std::io::stderr(), "{}", failure.message);

@@ -12,7 +12,7 @@ use super::definitions::say;
 use super::exit::Failure;
 use super::text::{self, printable};
 use crate::api::client::Address;
-use crate::api::{SagaLine, SagaPage};
+use crate::api::{SagaLine, SagaPage, quoted};
 use crate::config::Config;
 
 /// Sagas of a page that is asked for, at most.
@@ -73,15 +73,6 @@ impl FilterArguments {
         }
         terms.join(" ")
     }
-}
-
-/// A value as a filter takes it.
-fn quoted(value: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '~');
-    if !value.is_empty() && value.chars().all(is_plain) {
-        return value.to_owned();
-    }
-    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// How many are asked for, at most.

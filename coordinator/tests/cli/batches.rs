@@ -9,6 +9,8 @@ use crate::site::{PATIENCE, Site};
 
 /// As many as are under way.
 const TRIPS: usize = 12;
+/// More than are acted on, one a second, before a test ends.
+const MORE_TRIPS: usize = 300;
 
 impl Site {
     /// Selects those that a filter means, once they are so many: they are shown as of the last checkpoint. The batch's id.
@@ -38,8 +40,8 @@ impl Site {
     }
 }
 
-fn many() -> Site {
-    let keys: Vec<String> = (0..TRIPS).map(|number| format!("t-{number}")).collect();
+fn many(count: usize) -> Site {
+    let keys: Vec<String> = (0..count).map(|number| format!("t-{number}")).collect();
     let events: Vec<String> = keys.iter().map(|key| format!(r#"{{"trip_id":"{key}","nights":2,"persons":1}}"#)).collect();
     let events: Vec<(&str, &str, &str)> = keys.iter().zip(&events).map(|(key, event)| ("trips", &**key, &**event)).collect();
     site_of("trip", TRIP, &events)
@@ -81,7 +83,7 @@ fn what_was_shown_is_done_journaled_and_counted() {
 
 #[test]
 fn what_moved_on_is_left_alone_and_what_cannot_be_is_told() {
-    let site = many();
+    let site = many(TRIPS);
     let coordinator = site.start();
     let pause = site.preview(&["pause", "--definition", "trip"], TRIPS);
     let one = ["act", "pause", "trip/t-3", "--why", "asked by phone", "--by", "eve"];
@@ -99,9 +101,9 @@ fn what_moved_on_is_left_alone_and_what_cannot_be_is_told() {
 
 #[test]
 fn a_batch_is_paused_resumed_and_stopped() {
-    let site = many();
+    let site = many(MORE_TRIPS);
     let coordinator = site.start();
-    let (id, all) = (site.preview(&["cancel", "--definition", "trip"], TRIPS), TRIPS.to_string());
+    let (id, all) = (site.preview(&["cancel", "--definition", "trip"], MORE_TRIPS), MORE_TRIPS.to_string());
     let (code, said) = site.batch(&["start", &id, "--expected", &all, "--rate", "1", "--detach"]);
     assert!(code == 0 && said.contains("running"), "{code} {said}");
     assert_eq!(site.batch(&["pause", &id]).0, 0);
@@ -120,7 +122,7 @@ fn a_batch_is_paused_resumed_and_stopped() {
     }
     let stopped = site.show(&id);
     let (done, left) = (stopped["progress"]["done"].as_u64().expect("a count"), stopped["progress"]["left"].as_u64());
-    assert!(stopped["state"] == "stopped" && done >= 1 && left == Some(TRIPS as u64 - done) && left > Some(0), "{stopped}");
+    assert!(stopped["state"] == "stopped" && done >= 1 && left == Some(MORE_TRIPS as u64 - done) && left > Some(0), "{stopped}");
     let orders: Vec<&str> = stopped["orders"].as_array().expect("orders").iter().filter_map(|one| one["order"].as_str()).collect();
     assert_eq!(orders, ["start", "pause", "resume", "stop"]);
     assert_eq!(coordinator.stop().0, Some(0));

@@ -45,6 +45,9 @@ fn of_any(body: &ActBody) -> Result<(), &'static str> {
     if !is_name(&body.step) || !is_name(&body.participant) {
         return wrong("`step` and `participant` are names of 1 to 200 bytes");
     }
+    if !is_name(&body.code) {
+        return wrong("`code` is a text of 1 to 200 bytes");
+    }
     if body.why.trim().is_empty() || body.why.len() > TEXT_BYTES_MAX {
         return wrong("`why` says why, in 1 to 1024 bytes");
     }

@@ -63,15 +63,16 @@ pub(super) fn select(sources: &Sources, request: &Request, body: &BatchBody, by:
 /// All pages of the filter.
 fn pages(sources: &Sources, request: &Request, body: &BatchBody) -> Result<Selection, Refusal> {
     let (since, mut selection, mut cursor) = (Instant::now(), Selection::default(), None);
+    let filter = body.filter_with_step()?;
     loop {
         let asked = Asked {
-            filter: body.filter.clone(),
+            filter: filter.clone(),
             limit: Some(SELECT_MAX),
             is_backward: false,
             cursor: cursor.clone(),
             is_explained: false,
         };
-        let page = sagas::page(sources, &asking(request, &body.filter, cursor.as_deref())?, (asked, None))?;
+        let page = sagas::page(sources, &asking(request, &filter, cursor.as_deref())?, (asked, None))?;
         selection.missing.extend(page.missing.into_iter().map(|missing| (missing.partition, missing.why)));
         if let Some((partition, why)) = selection.missing.first_key_value().filter(|_| !body.allow_missing) {
             let detail = format!(

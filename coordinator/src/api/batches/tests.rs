@@ -6,15 +6,15 @@ use std::sync::Weak;
 use axum::http::{HeaderMap, Uri};
 use ringmaster_schemas::journal::RejectionReason;
 use ringmaster_schemas::names::{partition_of, saga_id};
-use ringmaster_schemas::state::{Batch as Rows, RowChange, RowKey, Turns, index_keys};
+use ringmaster_schemas::state::{Batch as Rows, Entry, RowChange, RowKey, Saga, Turns, Waits, index_keys};
 use ringmaster_store::Store as _;
 use ringmaster_store::sim::SimStore;
 
-use super::super::tests::{checkpoint, sources, with_a_trip};
+use super::super::tests::{ROOM, checkpoint, sources, with_a_trip, with_a_trip_of};
 use super::super::{ActEnd, SagaLine};
 use super::*;
-use crate::batches::{Batches, Counts, Settled, State, Window};
-use crate::runtime::Newest;
+use crate::batches::{Batches, Counts, Made, OPEN_MAX, Settled, State, Window};
+use crate::runtime::{Knowledge, Newest};
 
 const PARTITIONS: i32 = 4;
 
@@ -34,7 +34,11 @@ fn batches() -> Arc<Batches> {
 
 /// A coordinator with so many trips that wait for the hotel, of which the first is as an earlier build stored it.
 fn served(count: usize) -> Sources {
-    let (knowledge, saga) = with_a_trip();
+    served_with(count, with_a_trip())
+}
+
+/// The same with other trips.
+fn served_with(count: usize, (knowledge, saga): (Knowledge, Saga)) -> Sources {
     let store = SimStore::new();
     let mut rows: Vec<Vec<RowChange>> = (0..PARTITIONS).map(|_| Vec::new()).collect();
     for number in 0..count {
@@ -52,6 +56,12 @@ fn served(count: usize) -> Sources {
     }
     let knowledge = Arc::new(Newest::new(Arc::new(knowledge)));
     Sources { knowledge, batches: batches(), ..sources(Arc::new(store)) }
+}
+
+/// What a selection of one writes down.
+fn made(sources: &Sources) -> Made {
+    let id = selected(sources, CANCEL).expect("it may").batch;
+    sources.batches.look(|book| book.batch(&id).map(|batch| batch.made.clone())).expect("it is read").expect("it is known")
 }
 
 fn body(text: &str) -> BatchBody {
@@ -128,6 +138,60 @@ fn only_those_at_the_step_are_selected() {
     assert_eq!(selected(&sources, &CANCEL.replace("definition:trip", "status:stuck")).map(|batch| batch.matched), Ok(0));
     let (code, why) = selected(&sources, &CANCEL.replace("definition:trip", "status:sick")).expect_err("no filter");
     assert_eq!(code, 400, "{why}");
+}
+
+/// A saga that waits at several steps is shown by one of them.
+#[test]
+fn a_saga_that_is_stuck_at_two_steps_is_selected_by_either() {
+    let (knowledge, mut saga) = with_a_trip_of(&format!("{ROOM}{}", ROOM.replace("room", "flight")));
+    let definition = knowledge.catalog.by_hash(&saga.head.version()).expect("it is deployed");
+    let flight = (0..9).find(|node| definition.node(*node).is_some_and(|node| &*node.name == "flight"));
+    let second = Entry { node: flight.expect("it is there"), since: 11, ..saga.entries[0].clone() };
+    saga.entries.push(second);
+    saga.entries.iter_mut().for_each(|entry| entry.waits = Waits::Stuck);
+    let sources = served_with(2, (knowledge, saga));
+    let retry = |step: &str, filter: &str| format!(r#"{{"act":"retry","filter":"{filter}","why":"w","step":"{step}"}}"#);
+    for (step, filter, count) in [
+        ("room", "definition:trip", 1),
+        ("flight", "definition:trip", 1),
+        ("flight", "step:flight", 1),
+        ("car", "definition:trip", 0),
+    ] {
+        assert_eq!(selected(&sources, &retry(step, filter)).map(|batch| batch.matched), Ok(count), "{step}, {filter}");
+    }
+    let (code, why) = selected(&sources, &retry("flight", "step:room")).expect_err("two steps");
+    assert!(code == 400 && why.contains("say it once"), "{code} {why}");
+}
+
+/// What refuses the first of its records refuses them all, and is told.
+#[test]
+fn why_nothing_more_is_taken_is_told() {
+    let sources = served(20);
+    let made = Made { shares: [(0, OPEN_MAX / 2 - 10)].into(), ..made(&sources) };
+    for batch in ["b-1", "b-2"] {
+        let says = Record::Made(Box::new(Made { batch: batch.to_owned(), ..made.clone() }));
+        sources.batches.post(&[Written::new(wall(), says)], PATIENCE).expect("there is room");
+    }
+    let (code, why) = selected(&sources, CANCEL).expect_err("there are too many");
+    assert!(code == 409 && why.contains("stop one that is of no use"), "{code} {why}");
+}
+
+/// Another instance may be asked next, which reads it in a moment.
+#[test]
+fn what_another_instance_has_just_made_is_waited_for() {
+    let sources = served(3);
+    let says = Record::Made(Box::new(Made { batch: "b-late".to_owned(), shares: [].into(), ..made(&sources) }));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(50));
+            sources.batches.take(Written::new(wall(), says));
+        });
+        let look = |batch: &crate::batches::Batch| batch.state;
+        let found = sources.batches.look_soon("b-late", Duration::from_secs(60), look);
+        assert_eq!(found, Ok(Some(State::Previewed)));
+    });
+    assert_eq!(sources.batches.look_soon("b-never", Duration::ZERO, |_| ()), Ok(None));
+    assert_eq!(ordered(&sources, "b-never", Order::Stop).map_err(|(code, _)| code).map(|_| ()), Err(404));
 }
 
 /// What cannot be asked would be left out in silence.

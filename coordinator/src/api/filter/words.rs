@@ -143,3 +143,12 @@ impl Words<'_> {
         self.text[from..to].to_owned()
     }
 }
+
+/// A value as a filter takes it.
+pub(crate) fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '~');
+    if !value.is_empty() && value.chars().all(is_plain) {
+        return value.to_owned();
+    }
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+}

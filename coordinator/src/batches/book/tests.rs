@@ -227,3 +227,28 @@ fn records_are_read_as_they_were_written() {
     let read: Written = serde_json::from_str(golden).expect("it is read");
     assert_eq!(read.bytes(), golden.as_bytes());
 }
+
+#[test]
+fn orders_are_bounded_and_it_can_be_stopped_all_the_same() {
+    let mut book = running();
+    let mut wishes = [Order::Pause, Order::Resume].into_iter().cycle();
+    for _ in 1..ORDERS_MAX {
+        book.now(order(wishes.next().expect("endless"))).expect("there is room");
+    }
+    let why = book.now(order(wishes.next().expect("endless"))).expect_err("it was said often enough");
+    assert!(why.contains("stop it"), "{why}");
+    book.now(order(Order::Stop)).expect("always");
+    assert_eq!(book.batch(ID).map(|batch| batch.orders.len()), Some(ORDERS_MAX + 1));
+}
+
+#[test]
+fn what_is_over_is_forgotten_when_its_topic_forgets_it() {
+    let mut book = running();
+    let tick = |book: &mut Book, at| assert!(book.at(at, part(9, 0, 1)).is_err(), "it is of none");
+    tick(&mut book, NOW + REMEMBERED_MS - 1);
+    assert_eq!(book.batch(ID).map(|batch| batch.state), Some(State::Expired));
+    tick(&mut book, NOW + REMEMBERED_MS);
+    assert!(book.batch(ID).is_some());
+    tick(&mut book, NOW + REMEMBERED_MS + 1);
+    assert!(book.batch(ID).is_none() && book.all().count() == 0);
+}

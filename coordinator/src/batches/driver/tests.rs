@@ -40,6 +40,7 @@ struct Decided {
 struct Stage {
     broker: SimBroker,
     topics: Topics,
+    control: TopicId,
     decided: Mutex<Decided>,
     /// Somebody owns the partitions.
     owned: AtomicBool,
@@ -70,7 +71,8 @@ impl Stage {
             let what = Specification { name: name.clone(), partitions, replication: 1, settings: vec![] };
             broker.client().create(&what).expect("made");
         }
-        let stage = Stage { broker, topics, decided: Mutex::default(), owned: true.into(), ended: false.into() };
+        let control = control::topic_id(&mut broker.client(), &topics).expect("it is there");
+        let stage = Stage { broker, topics, control, decided: Mutex::default(), owned: true.into(), ended: false.into() };
         // Who owns the partitions, and what sagas did before.
         (0..PARTITIONS).for_each(|partition| stage.claim(partition));
         for number in 0..SAGAS + OTHERS {
@@ -97,9 +99,14 @@ impl Stage {
         self.record(partition, (term.0, term.1 - 1), act, change)
     }
 
-    fn record(&self, partition: i32, (claim_offset, number): (i64, i64), act: &[u8], change: Change) -> i64 {
+    fn record(&self, partition: i32, place: (i64, i64), act: &[u8], change: Change) -> i64 {
+        self.record_of(self.control, partition, place, act, change)
+    }
+
+    /// The same, of an input of this topic.
+    fn record_of(&self, topic: TopicId, partition: i32, (claim_offset, number): (i64, i64), act: &[u8], change: Change) -> i64 {
         let stamp = Stamp { claim_offset, claim: [1; 16], number, released: 0, now: 0 };
-        let mut record = DecisionWriter::new(&stamp, &[[7; 16]], 0);
+        let mut record = DecisionWriter::new(&stamp, &[topic], 0);
         record.push(&Cause::Input { topic: 0, next: 1 }, Some((0, act)), &[change]);
         self.broker.put(&self.topics.journal, partition, None, &record.finish())
     }
@@ -289,8 +296,9 @@ fn a_crash_anywhere_loses_nothing_does_nothing_twice_and_counts_right() {
             let windows = announced(&mut first, &seen, 1);
             let count: usize = windows.iter().map(|window| window.to - window.from).sum();
             assert!((15..=20).contains(&count), "{count}");
-            let mut hand = stage.broker.client();
+            let mut hand = first.take_hand().expect("a client");
             first.begin_flights(&mut hand, (&[], &windows)).expect("they begin");
+            let mut hand = hand.bus;
             stage.owned.store(crash == "taken", Ordering::SeqCst);
             match crash {
                 "announced" => {}
@@ -347,7 +355,8 @@ fn what_does_not_count_in_the_journal_is_not_counted_here() {
         let before = stage.decided().terms.clone();
         (0..PARTITIONS).for_each(|partition| stage.claim(partition));
         let windows = announced(&mut driver, &batches, 1);
-        driver.begin_flights(&mut stage.broker.client(), (&[], &windows)).expect("they begin");
+        let mut hand = driver.take_hand().expect("a client");
+        driver.begin_flights(&mut hand, (&[], &windows)).expect("they begin");
         for record in driver.flights.values().flat_map(|sent| sent.flight.open(PARTITIONS)) {
             let rejected = Rejected { saga: "order/x".into(), reason: RejectionReason::NotPossible, detail: "void".into() };
             stage.record(record.partition, before[&record.partition], &record.bytes, Change::Rejected(rejected));
@@ -358,6 +367,32 @@ fn what_does_not_count_in_the_journal_is_not_counted_here() {
         to_the_end(&mut driver, &batches, 2);
         assert_eq!(stands(&batches), (State::Done, SAGAS, BTreeMap::new()));
         assert_eq!(stage.acted(), (vec![1; SAGAS], 0));
+    });
+}
+
+/// Events and answers are of others, who may write what an act says.
+#[test]
+fn what_only_looks_like_an_act_is_none() {
+    play(|stage| {
+        stage.begin(1_000);
+        let (mut driver, batches) = stage.driver();
+        stage.owned.store(false, Ordering::SeqCst);
+        let windows = announced(&mut driver, &batches, 1);
+        let mut hand = driver.take_hand().expect("a client");
+        driver.begin_flights(&mut hand, (&[], &windows)).expect("they begin");
+        for record in driver.flights.values().flat_map(|sent| sent.flight.open(PARTITIONS)) {
+            let place = {
+                let mut decided = stage.decided();
+                let term = decided.terms.get_mut(&record.partition).expect("it is claimed");
+                term.1 += 1;
+                (term.0, term.1 - 1)
+            };
+            stage.record_of([7; 16], record.partition, place, &record.bytes, taken("order/x"));
+        }
+        stage.owned.store(true, Ordering::SeqCst);
+        to_the_end(&mut driver, &batches, 2);
+        assert_eq!(stands(&batches), (State::Done, SAGAS, BTreeMap::new()));
+        assert_eq!(stage.acted(), (vec![1; SAGAS], 0), "each was sent all the same");
     });
 }
 
