@@ -76,6 +76,7 @@ pub use batches::{BatchBody, BatchOrder, BatchPage, BatchProgress, BatchShare, B
 pub use broker::{Broker, BusBroker, NotPublished, Published};
 pub(crate) use clients::Clients;
 pub use definitions::{DefinitionGraph, DefinitionText, DefinitionVersion, Definitions, PictureFormat, WaitingThere};
+pub(crate) use editing::waits_for_next_start;
 pub use editing::{DefinitionChange, DefinitionChanges, DefinitionPicture, DeployBody, DrawBody, Editing, FilesBody, Pictures};
 use everyone::{Others, Request, Scope, ask_others};
 pub(crate) use filter::quoted;

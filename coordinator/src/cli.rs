@@ -124,14 +124,6 @@ pub fn main() -> std::process::ExitCode {
     std::process::ExitCode::from(exit as u8)
 }
 
-/// Brokers that do not answer are named, since the commonest reason is a wrong address.
-fn name_brokers(failure: Failure, config: &Config) -> Failure {
-    if failure.exit != Exit::Unreachable || config.bus != BusKind::Kafka {
-        return failure;
-    }
-    Failure::new(Exit::Unreachable, format_args!("{}\n(kafka.bootstrap.servers is {})", failure.message, config.kafka.bootstrap))
-}
-
 /// `ringmaster config --check`
 fn check_settings(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
     if config.bus == BusKind::Kafka {
@@ -166,7 +158,6 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Eval { expression, event, kind, key } => {
             eval::eval(&config, &eval::Question { expression, event: event.as_deref(), kind: kind.as_deref(), key }, out)
         }
-        // It asks no broker.
         Command::Test { paths, only, junit, json, story, coverage, coverage_min } => {
             let options = test::Options {
                 paths,
@@ -177,18 +168,18 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
                 coverage: *coverage,
                 coverage_min: *coverage_min,
             };
-            return test::test(&config, &options, out);
+            test::test(&config, &options, out)
         }
-        Command::Participant { command: Some(command), .. } => return about_participants(&config, command, out),
+        Command::Participant { command: Some(command), .. } => about_participants(&config, command, out),
         Command::Participant { command: None, script, check } => {
             participant::participant(&config, script.as_deref().expect("the command line must have it"), *check, out)
         }
         Command::Deploy(arguments) => deploy::deploy(&config, arguments, out),
         Command::Definitions(command) => about_definitions(&config, command, out),
         Command::Topics(TopicsCommand::Apply { files, replication }) => topics::apply(&config, files, *replication, out),
-        Command::Alerts(arguments) => return alerts::alerts(&config, arguments, out),
+        Command::Alerts(arguments) => alerts::alerts(&config, arguments, out),
         Command::Top { asked } => top::top(&config, asked.api.as_ref()),
-        Command::Scale(arguments) => return scale::scale(&config, arguments, out),
+        Command::Scale(arguments) => scale::scale(&config, arguments, out),
         Command::Overview { json, asked } => overview::overview(&config, asked.api.as_ref(), *json, out),
         Command::Instances { json } => instances::list(&config, *json, out),
         Command::Snapshots { json } => snapshots::list(&config, *json, out),
@@ -198,20 +189,19 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Backup { folder } => backup::backup(&config, folder, out),
         Command::Restore { folder } => backup::restore(&config, folder, out),
         Command::Quarantine(command) => about_quarantine(&config, command, out),
-        Command::Saga(command) => return about_sagas(&config, command, out),
-        // It asks a coordinator, and no broker.
-        Command::ActList(arguments) => return acts::list(&config, arguments, out),
+        Command::Saga(command) => about_sagas(&config, command, out),
+        Command::ActList(arguments) => acts::list(&config, arguments, out),
         Command::Act(arguments) => act::act(&config, arguments, out),
-        Command::Batch(command) => return batch::batch(&config, command, out),
-        Command::Token(command) => return token::token(&config, command, out),
+        Command::Batch(command) => batch::batch(&config, command, out),
+        Command::Token(command) => token::token(&config, command, out),
         Command::Config { .. } => check_settings(&config, out),
         // Done above.
         Command::Completions { .. } | Command::Man { .. } => Ok(()),
     };
-    result.map_err(|failure| name_brokers(failure, &config))
+    result.map_err(|failure| failure.naming_brokers(&config))
 }
 
-/// All but the history ask a coordinator, and no broker.
+/// `ringmaster saga`
 fn about_sagas(config: &Config, command: &SagaCommand, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
         SagaCommand::List { filter, limit, printed, asked } => {
@@ -221,9 +211,7 @@ fn about_sagas(config: &Config, command: &SagaCommand, out: &mut dyn Write) -> R
         SagaCommand::Why { id, json, asked } => saga::why(config, id, asked.api.as_ref(), *json, out),
         SagaCommand::Wait(arguments) => wait::wait(config, arguments, out),
         SagaCommand::Watch(arguments) => watch::watch(config, arguments, out),
-        SagaCommand::History(arguments) => {
-            history::history(config, arguments, out).map_err(|failure| name_brokers(failure, config))
-        }
+        SagaCommand::History(arguments) => history::history(config, arguments, out),
     }
 }
 
@@ -252,7 +240,6 @@ fn about_quarantine(config: &Config, command: &QuarantineCommand, out: &mut dyn 
 /// `ringmaster participant pause`, `resume` and `list`
 fn about_participants(config: &Config, command: &ParticipantCommand, out: &mut dyn Write) -> Result<(), Failure> {
     let (act, arguments) = match command {
-        // It asks a coordinator, and no broker.
         ParticipantCommand::List { json, asked } => return participants::list(config, asked.api.as_ref(), *json, out),
         ParticipantCommand::Scaling { participant, json, asked } => {
             return scaling::scaling(config, asked.api.as_ref(), (participant.as_deref(), *json), out);
@@ -260,27 +247,31 @@ fn about_participants(config: &Config, command: &ParticipantCommand, out: &mut d
         ParticipantCommand::Pause(arguments) => (ParticipantAct::Pause, arguments),
         ParticipantCommand::Resume(arguments) => (ParticipantAct::Resume, arguments),
     };
-    participants::act(config, act, arguments, out).map_err(|failure| name_brokers(failure, config))
+    participants::act(config, act, arguments, out)
 }
 
 #[cfg(test)]
 mod tests {
+    use ringmaster_bus::BusError;
+
     use super::*;
 
     #[test]
     fn only_a_broker_that_does_not_answer_is_named() {
         let mut config = Config::parse("default.toml", DEFAULT).expect("the defaults are right");
-        for (bus, exit, is_named) in [
-            (BusKind::Kafka, Exit::Unreachable, true),
-            (BusKind::Kafka, Exit::Refused, false),
-            (BusKind::Embedded, Exit::Unreachable, false),
-            (BusKind::Embedded, Exit::Refused, false),
+        let away = || Failure::from(BusError::Unreachable("it failed".to_owned()));
+        for (bus, failure, is_named) in [
+            (BusKind::Kafka, away(), true),
+            (BusKind::Kafka, BusError::Refused("it failed".to_owned()).into(), false),
+            (BusKind::Kafka, Failure::new(Exit::Unreachable, "a coordinator does not answer"), false),
+            (BusKind::Embedded, away(), false),
         ] {
             config.bus = bus;
-            let told = name_brokers(Failure::new(exit, format_args!("it failed")), &config);
+            let (exit, before) = (failure.exit, failure.message.clone());
+            let told = failure.naming_brokers(&config);
             let expected = match is_named {
-                true => format!("it failed\n(kafka.bootstrap.servers is {})", config.kafka.bootstrap),
-                false => "it failed".to_owned(),
+                true => format!("{before}\n(kafka.bootstrap.servers is {})", config.kafka.bootstrap),
+                false => before,
             };
             assert_eq!((told.exit, told.message), (exit, expected), "{bus:?}");
         }

@@ -96,9 +96,7 @@ impl Schemas {
 
     /// Adds a folder's to what is known of earlier versions. What contradicts one of those is the file's mistake.
     pub fn add_folder(&mut self, path: &Path) -> Result<(), Vec<SchemaError>> {
-        let mut files = Vec::new();
-        find_files(path, &mut files).map_err(|error| vec![error])?;
-        files.sort();
+        let files = schema_files(path).map_err(|error| vec![error])?;
         let read = |file: &PathBuf| (file.display().to_string(), fs::read_to_string(file).map_err(|error| error.to_string()));
         self.add_files(files.iter().map(read))
     }
@@ -308,6 +306,14 @@ impl Schemas {
             Role::Plain
         }
     }
+}
+
+/// All `.avsc` files of a folder, sub-folders included, in order.
+pub fn schema_files(folder: &Path) -> Result<Vec<PathBuf>, SchemaError> {
+    let mut files = Vec::new();
+    find_files(folder, &mut files)?;
+    files.sort();
+    Ok(files)
 }
 
 fn find_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), SchemaError> {

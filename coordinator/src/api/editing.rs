@@ -26,7 +26,7 @@ use super::who::Principal;
 use super::{Sources, by_whom};
 use crate::graph::{self, Graph};
 use crate::runtime::{Change, Deploying, InputOptions, Plan, Sent, TYPE_FIELD, wall};
-use crate::scenarios::{self, Coverage, Known, Scenario, TestReport};
+use crate::scenarios::{self, Coverage, Known, Scenario, TestReport, Took};
 use crate::topics::keys_by_expression;
 
 /// Files of one request.
@@ -36,6 +36,8 @@ const PATH_BYTES_MAX: usize = 200;
 /// Turns of one scenario, and of all of a request: less than the command line takes, since others wait for the thread.
 const SCENARIO_TURNS_MAX: usize = 5_000;
 const TURNS_MAX: usize = 20_000;
+/// And memory for what happens in them, in bytes.
+const STORIES_BYTES_MAX: usize = 16 << 20;
 
 /// How definitions that come over HTTP are compiled, and whether they may be deployed.
 #[derive(Clone, Default)]
@@ -175,6 +177,7 @@ impl DefinitionChanges {
         let waits = |change: &Change| later.iter().any(|(_, waiting)| waiting.contains(&change.record.name));
         let catalog = &plan.knowledge.catalog;
         let mut notes = plan.lost_types();
+        notes.extend(later.iter().map(waits_for_next_start));
         notes.extend(keys_by_expression(catalog, |topic| editing.inputs.iter().any(|of| of.topic == topic && of.routed)));
         DefinitionChanges {
             changes: plan.changes.iter().map(|change| DefinitionChange::of(change, waits(change), dry_run)).collect(),
@@ -182,6 +185,15 @@ impl DefinitionChanges {
             notes,
         }
     }
+}
+
+/// What people should know of versions that are not in force at once, in coordinators that run.
+pub(crate) fn waits_for_next_start((topic, waiting): &(String, Vec<String>)) -> String {
+    let waiting = waiting.join(", ");
+    format!(
+        "{waiting}: events of {topic} are matched by a value now, and go through the router. A coordinator that runs reads {topic} directly, and \
+         gives this version to new sagas from its next start on; until then the one before is in force"
+    )
 }
 
 /// Files by what they are.
@@ -246,7 +258,8 @@ pub(super) async fn check(State(sources): State<Arc<Sources>>, body: Body<FilesB
     answer(checked)
 }
 
-/// Plays scenarios of definitions that are sent, or deployed; in virtual time, and at most 5,000 turns each and 20,000 in all.
+/// Plays scenarios of definitions that are sent, or deployed; in virtual time, and at most 5,000 turns each, and 20,000 and 16 MiB of
+/// bodies in all.
 #[utoipa::path(
     post,
     path = "/api/v1/definitions:test",
@@ -274,14 +287,15 @@ fn tested(sources: &Sources, files: &Sorted) -> Result<TestReport, Refusal> {
     let mut coverage = Coverage::default();
     let newest = plan.changes.iter().filter_map(|change| known.catalog.newest(&change.record.name));
     newest.for_each(|definition| coverage.add(definition));
-    let (mut played, mut turns, mut not_played) = (Vec::new(), 0, 0);
+    let (mut played, mut left, mut not_played) = (Vec::new(), Took { turns: TURNS_MAX, bytes: STORIES_BYTES_MAX }, 0);
     for scenario in scenarios {
-        if turns >= TURNS_MAX {
+        if left.turns == 0 || left.bytes == 0 {
             not_played += 1;
             continue;
         }
-        let (verdict, took) = scenarios::play_within(&scenario, known, SCENARIO_TURNS_MAX, &mut coverage);
-        turns += took;
+        let most = Took { turns: left.turns.min(SCENARIO_TURNS_MAX), ..left };
+        let (verdict, took) = scenarios::play_within(&scenario, known, most, &mut coverage);
+        left = Took { turns: left.turns.saturating_sub(took.turns), bytes: left.bytes.saturating_sub(took.bytes) };
         played.push((scenario, verdict));
     }
     Ok(TestReport { not_played, ..TestReport::of(&played, &coverage.tallies()) })
@@ -342,6 +356,10 @@ fn deployed(editing: &Editing, principal: &Principal, body: DeployBody) -> Resul
     }
     let by = by_whom(principal, body.by.as_deref())?;
     let files = sorted(body.files)?;
+    if files.sent.definitions.is_empty() {
+        let detail = "there is no definition among these files (scenarios lie below a folder `scenarios`), so that nothing would be deployed";
+        return Err(Problem::BadRequest.because(detail));
+    }
     let Some(broker) = &editing.broker else { return Err(Problem::NotNow.because("this instance has no way to deploy")) };
     let Published { plan, later } = broker.deploy(&files.sent, &by, body.dry_run).map_err(of_not_published)?;
     for change in plan.changes.iter().filter(|change| !change.is_none() && !body.dry_run) {

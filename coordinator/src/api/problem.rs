@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 /// How a problem is written.
 pub(super) const CONTENT_TYPE: &str = "application/problem+json";
 /// When to ask again, in seconds, where that may help.
-const RETRY_AFTER: &str = "1";
+pub(super) const RETRY_AFTER: &str = "1";
+/// What is said where no route is.
+pub(super) const NOTHING_HERE: &str = "there is nothing at this path";
 
 /// What is wrong with a request, or with what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use axum::routing::{MethodRouter, get, post};
 use super::alerts::alerts;
 use super::allowed::May;
 use super::gate::{self, Gate};
-use super::problem::Problem;
+use super::problem::{NOTHING_HERE, Problem};
 use super::{
     Sources, acts, audit, batches, definitions, editing, held_tokens, history, instances, live, me, metrics, openapi, overview,
     participants, partitions, quarantine, readiness, saga_graph, sagas, scaling, settings, topics,
@@ -109,7 +109,7 @@ pub(super) fn router(sources: Arc<Sources>, gate: &Arc<Gate>) -> Router {
         router = router.route(path, handler.route_layer(from_fn_with_state((gate.clone(), Arc::new(route)), gate::pass)));
     }
     router
-        .fallback(|| async { Problem::NotFound.because("there is nothing at this path") })
+        .fallback(|| async { Problem::NotFound.because(NOTHING_HERE) })
         .layer(DefaultBodyLimit::max(gate::BODY_BYTES_MAX as usize))
         .layer(from_fn_with_state(gate.clone(), gate::frame))
         .with_state(sources)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ringmaster_schemas::names::percent_encode;
 use serde::Deserialize;
@@ -16,7 +16,7 @@ use super::everyone::{Request, Scope, ask_others, ask_owner};
 use super::fresh::AtLeast;
 use super::list::{self, Asked, Bounds, LIMIT_MAX, Question, Refused, SELECT_MAX, SagaPage};
 use super::openapi::Problems;
-use super::problem::{Problem, Refusal};
+use super::problem::{NOTHING_HERE, Problem, RETRY_AFTER, Refusal};
 use super::{Sources, overview, saga};
 use crate::runtime::{NOT_CLAIMED, PartitionStatus, wall};
 
@@ -185,7 +185,7 @@ pub(super) fn found(sources: &Sources, request: &Request, query: &IdQuery, shown
     }
     match saga::look_up(&*sources.store, &sources.knowledge.get(), partition, id) {
         Ok(Some(found)) => shown(found),
-        Ok(None) => not_there(sources, id, partition),
+        Ok(None) => not_there(sources, id, partition).into_response(),
         Err(why) => Problem::Failed.because(why).into_response(),
     }
 }
@@ -201,14 +201,18 @@ pub(super) fn approvals(
     let partition = saga::partition_of(id, sources.partitions).ok_or_else(nothing)?;
     let found = if sources.hosted().contains(&partition) {
         let found = saga::look_up(&*sources.store, &sources.knowledge.get(), partition, id);
-        found.map_err(|why| Problem::Failed.because(why))?.ok_or_else(nothing)?
+        found.map_err(|why| Problem::Failed.because(why))?.ok_or_else(|| not_there(sources, id, partition))?
     } else {
         let mut path = "/api/v1/saga/why?id=".to_owned();
         percent_encode(id, &mut path);
         let uri = path.parse().map_err(|_| nothing())?;
-        let answer = ask_owner(sources, partition, &Request { uri, headers: request.headers.clone() });
-        let answer = answer.map_err(|why| Problem::Elsewhere.because(format!("{id} lives in partition {partition}: {why}")))?;
-        serde_json::from_str(&answer.body).ok().filter(|_| answer.code == 200).ok_or_else(nothing)?
+        let other = |why: String| Problem::Elsewhere.because(format!("{id} lives in partition {partition}: {why}"));
+        let answer = ask_owner(sources, partition, &Request { uri, headers: request.headers.clone() }).map_err(other)?;
+        match answer.code {
+            200 => serde_json::from_str(&answer.body).map_err(|_| other(ANOTHER_VERSION.to_owned()))?,
+            404 if !is_of_another_version(&answer) => return Err(nothing()),
+            code => return Err(other(format!("the instance that has it answers {code}"))),
+        }
     };
     let is_meant = |leaf: &&Value| step.is_none_or(|step| leaf["step"] == step);
     let leaves = found["why"].as_array().into_iter().flatten().filter(is_meant);
@@ -221,15 +225,15 @@ pub(super) fn approvals(
 }
 
 /// It does not exist, or that is not known yet.
-fn not_there(sources: &Sources, id: &str, partition: i32) -> Response {
+fn not_there(sources: &Sources, id: &str, partition: i32) -> Refusal {
     let statuses = sources.status.partitions();
     let status = statuses.iter().find(|status| status.partition == partition);
     match status.map_or(Some(NOT_CLAIMED), PartitionStatus::missing_to_own) {
         Some(missing) if sources.status.share().is_some() => {
             let why = format!("whether there is {id} is not known yet; of its partition {partition}: {missing}");
-            Problem::NotNow.because(why).into_response()
+            Problem::NotNow.because(why)
         }
-        _ => Problem::NotFound.because(saga::not_found(id)).into_response(),
+        _ => Problem::NotFound.because(saga::not_found(id)),
     }
 }
 
@@ -246,12 +250,31 @@ fn elsewhere(sources: &Sources, request: &Request, query: &IdQuery, partition: i
         Ok(answer) if answer.code == 503 && says(&answer, Problem::Behind) => {
             Problem::Behind.because("the instance that has it is not as far").into_response()
         }
+        Ok(answer) if is_of_another_version(&answer) => refused(ANOTHER_VERSION.to_owned()),
         Ok(answer) => {
             let code = StatusCode::from_u16(answer.code).unwrap_or(StatusCode::BAD_GATEWAY);
             let kind = if code.is_success() { "application/json" } else { super::problem::CONTENT_TYPE };
-            (code, [(header::CONTENT_TYPE, kind)], answer.body).into_response()
+            let mut passed = (code, [(header::CONTENT_TYPE, kind)], answer.body).into_response();
+            // As it said itself: of what may be asked again, none of our answers says another time.
+            if matches!(answer.code, 421 | 429 | 503) {
+                passed.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+            }
+            passed
         }
         Err(why) => refused(why),
+    }
+}
+
+/// What is said of an instance whose answers are of another build.
+const ANOTHER_VERSION: &str = "the instance that has it is of another version of Ringmaster, which does not know the question";
+
+/// Whether another instance does not know a question that is right here: it does not have the path, or not all of its parameters.
+fn is_of_another_version(answer: &Answer) -> bool {
+    let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+    match answer.code {
+        400 | 405 => true,
+        404 => body["detail"] == NOTHING_HERE,
+        _ => false,
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::exit::{Exit, Failure};
 use super::text::printable;
 use crate::api::client::{self, Address, Answer, Caller, Means};
-use crate::api::{ActAnswer, ActBody, DeployBody, FileMistake, Missing};
+use crate::api::{ActAnswer, ActBody, FileMistake, Missing};
 use crate::config::Config;
 
 /// Which coordinator is asked.
@@ -24,8 +24,8 @@ pub(super) struct Asked {
 
 /// Asks an instance, which answers for all of them; its answer as what the API says it is.
 pub(super) fn ask_typed<T: DeserializeOwned>(config: &Config, api: Option<&Address>, path: &str) -> Result<T, Failure> {
-    let unknown = |error| Failure::new(Exit::Failed, format_args!("another version of Ringmaster answers: {error}"));
-    serde_json::from_value(ask(config, api, path)?).map_err(unknown)
+    let address = address(config, api)?;
+    typed(&address, &get(&address, path)?)
 }
 
 /// Asks the same again and again, and waits no longer than this for each answer; errors say why there is none. A token that was changed
@@ -43,8 +43,7 @@ pub(super) fn ask_again<T: DeserializeOwned>(
             Some(caller) => caller,
             None => client::caller_within(&address, &Means::from_environment(), patience)?,
         };
-        let answer = read(&address, &asks.get(path)?).map_err(|failure| failure.message)?;
-        let told = serde_json::from_value(answer).map_err(|error| format!("another version of Ringmaster answers: {error}"))?;
+        let told = typed(&address, &asks.get(path)?).map_err(|failure| failure.message)?;
         // One by which nothing was told is made anew.
         caller = Some(asks);
         Ok(told)
@@ -78,24 +77,13 @@ pub(super) fn post_typed<B: Serialize, T: DeserializeOwned>(
     let text = serde_json::to_string(&body).expect("texts are always JSON");
     let answer = caller.post(path, &text, &[("idempotency-key", &key)]);
     let answer = answer.map_err(|why| Failure::new(Exit::Unreachable, format_args!("{why}; whether it is done is not known")))?;
-    let unknown = |error| Failure::new(Exit::Failed, format_args!("another version of Ringmaster answers: {error}"));
-    serde_json::from_value(read(&address, &answer)?).map_err(unknown)
+    typed(&address, &answer)
 }
 
-/// Sends definitions; what becomes of them.
-pub(super) fn send_files<T: DeserializeOwned>(
-    config: &Config,
-    api: Option<&Address>,
-    path: &str,
-    body: DeployBody,
-) -> Result<T, Failure> {
-    let address = address(config, api)?;
-    let caller = caller(&address)?;
-    let body = if caller.has_token() { DeployBody { by: None, ..body } } else { body };
-    let text = serde_json::to_string(&body).expect("texts are always JSON");
-    let answer = caller.post(path, &text, &[]).map_err(|why| Failure::new(Exit::Unreachable, why))?;
+/// An answer as what the API says it is.
+fn typed<T: DeserializeOwned>(address: &Address, answer: &Answer) -> Result<T, Failure> {
     let unknown = |error| Failure::new(Exit::Failed, format_args!("another version of Ringmaster answers: {error}"));
-    serde_json::from_value(read(&address, &answer)?).map_err(unknown)
+    serde_json::from_value(read(address, answer)?).map_err(unknown)
 }
 
 /// What an answer says, or which failure it is.

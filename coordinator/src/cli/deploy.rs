@@ -1,18 +1,21 @@
 //! `deploy`: files become versions that are in force, also in coordinators that run.
 
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ringmaster_bus::Bus;
+use ringmaster_schemas::avro::SchemaError;
+use ringmaster_schemas::registry::schema_files;
 
-use super::asking::{Asked, send_files};
+use super::asking::{Asked, post_typed};
 use super::buses::{self, Access, on_bus};
 use super::definitions::{files_in, require_topics, say};
 use super::exit::{Exit, Failure};
 use super::rivals;
 use crate::api::client::Address;
-use crate::api::{DefinitionChange, DefinitionChanges, DeployBody, FileMistake};
+use crate::api::{DefinitionChange, DefinitionChanges, DeployBody, FileMistake, waits_for_next_start};
 use crate::config::{BusKind, Config};
 use crate::runtime::{self, Change, KnowledgeError, Plan};
 
@@ -66,9 +69,10 @@ pub(super) fn deploy(config: &Config, arguments: &DeployArguments, out: &mut dyn
     let access = if how.dry_run { Access::Read } else { Access::Write };
     let mut any = match buses::open(config, access) {
         // Whoever has the bus to itself does it, if it is asked there.
+        Err(failure) if failure.exit == Exit::Taken && config.api.listen.is_none() => return Err(taken(failure, config)),
         Err(failure) if failure.exit == Exit::Taken => {
             return deploy_by_api(config, &files, how, out).map_err(|other| match other.exit {
-                Exit::Unreachable | Exit::Usage => taken(failure, config),
+                Exit::Unreachable => taken(failure, config),
                 _ => other,
             });
         }
@@ -77,15 +81,18 @@ pub(super) fn deploy(config: &Config, arguments: &DeployArguments, out: &mut dyn
     on_bus!(&mut any, bus => deploy_on(bus, config, &files, how, out))
 }
 
-/// A coordinator is asked to do it.
+/// A coordinator is asked to do it, by the schemas that lie here, too.
 fn deploy_by_api(config: &Config, files: &[PathBuf], how: How<'_>, out: &mut dyn Write) -> Result<(), Failure> {
-    let read = |path: &PathBuf| Ok((path.display().to_string(), runtime::read_text(path)?));
-    let files = files.iter().map(read).collect::<Result<_, KnowledgeError>>()?;
-    let body = DeployBody { files, dry_run: how.dry_run, by: how.by.map(str::to_owned) };
-    let DefinitionChanges { changes, warnings, notes } = send_files(config, how.api, "/api/v1/definitions:deploy", body)?;
+    let schemas = if config.schemas.exists() { schema_files(&config.schemas).map_err(schemas_unread)? } else { Vec::new() };
+    let read = |path: &PathBuf| Ok((sent_as(path), runtime::read_text(path)?));
+    let files: BTreeMap<String, String> = files.iter().chain(&schemas).map(read).collect::<Result<_, KnowledgeError>>()?;
+    let body = |by| DeployBody { files, dry_run: how.dry_run, by };
+    let (path, by) = ("/api/v1/definitions:deploy", how.by.map(str::to_owned));
+    let DefinitionChanges { changes, warnings, notes } = post_typed(config, how.api, (path, by), body)?;
     if !how.json {
         for FileMistake { file, line, column, message, hint, .. } in &warnings {
-            say(out, format_args!("{file}:{line}:{column}: warning: {message}; {hint}"))?;
+            let hint = if hint.is_empty() { String::new() } else { format!("; {hint}") };
+            say(out, format_args!("{file}:{line}:{column}: warning: {message}{hint}"))?;
         }
         notes.iter().try_for_each(|note| say(out, format_args!("{note}")))?;
     }
@@ -95,6 +102,17 @@ fn deploy_by_api(config: &Config, files: &[PathBuf], how: How<'_>, out: &mut dyn
         (_, true) => say(out, format_args!("{DRY}")),
         (_, false) => say(out, format_args!("{}", reach(BusKind::Kafka))),
     }
+}
+
+fn schemas_unread(error: SchemaError) -> Failure {
+    KnowledgeError::Schemas(vec![error]).into()
+}
+
+/// What a file is called there. Whoever names it here means a definition; there, what lies below a folder `scenarios` is a scenario.
+fn sent_as(path: &Path) -> String {
+    let folders: Vec<_> = path.components().collect();
+    let behind = folders.iter().rposition(|folder| folder.as_os_str() == "scenarios").map_or(0, |place| place + 1);
+    folders[behind..].iter().collect::<PathBuf>().display().to_string()
 }
 
 /// The end of a dry run.
@@ -125,16 +143,7 @@ fn deploy_on(bus: &mut impl Bus, config: &Config, files: &[PathBuf], how: How<'_
         (_, true) => say(out, format_args!("{DRY}")),
         (_, false) => {
             say(out, format_args!("{}", reach(config.bus)))?;
-            later.iter().try_for_each(|(topic, waiting)| {
-                let waiting = waiting.join(", ");
-                say(
-                    out,
-                    format_args!(
-                        "but {waiting}: events of {topic} are matched by a value now, and go through the router. A coordinator that runs reads {topic} directly, \
-                         and gives this version to new sagas from its next start on; until then the one before is in force"
-                    ),
-                )
-            })
+            later.iter().try_for_each(|later| say(out, format_args!("but {}", waits_for_next_start(later))))
         }
     }
 }

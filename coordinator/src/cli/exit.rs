@@ -6,7 +6,7 @@ use ringmaster_bus::BusError;
 use ringmaster_core::partition::Why;
 use ringmaster_store::StoreError;
 
-use crate::config::ConfigError;
+use crate::config::{BusKind, Config, ConfigError};
 use crate::runtime::{DeployError, KnowledgeError, SetupError, Stop};
 
 /// How a command ends.
@@ -79,12 +79,22 @@ pub struct Failure {
     pub exit: Exit,
     /// For people; may have several lines. Empty if the code says it all.
     pub message: String,
+    /// The brokers do not answer.
+    is_of_brokers: bool,
 }
 
 impl Failure {
     /// A failure with a message.
     pub fn new(exit: Exit, message: impl fmt::Display) -> Self {
-        Failure { exit, message: message.to_string() }
+        Failure { exit, message: message.to_string(), is_of_brokers: false }
+    }
+
+    /// Brokers that do not answer are named, since the commonest reason is a wrong address.
+    pub(super) fn naming_brokers(mut self, config: &Config) -> Failure {
+        if self.is_of_brokers && config.bus == BusKind::Kafka {
+            self.message += &format!("\n(kafka.bootstrap.servers is {})", config.kafka.bootstrap);
+        }
+        self
     }
 }
 
@@ -96,7 +106,7 @@ impl From<BusError> for Failure {
             BusError::Storage(_) => Exit::Failed,
             BusError::Taken(_) => Exit::Taken,
         };
-        Failure::new(exit, error)
+        Failure { is_of_brokers: exit == Exit::Unreachable, ..Failure::new(exit, error) }
     }
 }
 
@@ -166,7 +176,7 @@ impl From<Stop> for Failure {
                 Why::Store { .. } => Exit::Store,
             },
         };
-        Failure::new(exit, stop)
+        Failure { is_of_brokers: exit == Exit::Unreachable, ..Failure::new(exit, stop) }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::asking::{address, caller, read};
 use super::exit::Failure;
-use crate::api::client::{Address, Caller, Event, Events, NoEvents};
+use crate::api::client::{Address, Event, Events, NoEvents};
 use crate::config::Config;
 
 /// A connection is made anew after so long: so one that is dead without a word is found out, and nothing is lost, since whoever comes is
@@ -28,7 +28,6 @@ pub(super) enum Heard {
 /// Somebody who listens to one coordinator.
 pub(super) struct Listening {
     address: Address,
-    caller: Caller,
     path: String,
     events: Option<Events>,
     pause: Duration,
@@ -39,8 +38,8 @@ impl Listening {
     /// To what stands behind `?` in `/api/v1/live?`, until then. Whoever cannot be reached at the beginning was not meant.
     pub(super) fn begin(config: &Config, api: Option<&Address>, what: &str, until: Option<Instant>) -> Result<Listening, Failure> {
         let address = address(config, api)?;
-        let (caller, path) = (caller(&address)?, format!("/api/v1/live?{what}"));
-        let mut listening = Listening { address, caller, path, events: None, pause: PAUSE_MIN, until };
+        let path = format!("/api/v1/live?{what}");
+        let mut listening = Listening { address, path, events: None, pause: PAUSE_MIN, until };
         match listening.connect()? {
             None => Ok(listening),
             Some(why) => Err(Failure::new(super::exit::Exit::Unreachable, why)),
@@ -66,9 +65,10 @@ impl Listening {
         }
     }
 
-    /// Makes a connection; why there is none now, else. What asking again cannot mend is an error.
+    /// Makes a connection; why there is none now, else. What asking again cannot mend is an error. A token that was changed meanwhile is read
+    /// again.
     fn connect(&mut self) -> Result<Option<String>, Failure> {
-        match self.caller.live(&self.path, WITHIN.min(self.left()).max(PAUSE_MIN)) {
+        match caller(&self.address)?.live(&self.path, WITHIN.min(self.left()).max(PAUSE_MIN)) {
             Ok(events) => {
                 self.events = Some(events);
                 Ok(None)

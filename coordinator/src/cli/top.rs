@@ -41,12 +41,13 @@ pub(super) fn top(config: &Config, api: Option<&Address>) -> Result<(), Failure>
         let other = "programs ask `ringmaster overview --json` or `ringmaster saga list`";
         return Err(Failure::new(Exit::Usage, format_args!("top draws on a terminal, and this is none: {other}")));
     }
+    // Whoever is impatient meanwhile ends it as ever.
+    let listening = Listening::begin(config, api, WATCHED, None)?;
     let is_ended = Arc::new(AtomicBool::new(false));
     // Not SIGHUP: of a terminal that is gone nothing is put back.
     for signal in [SIGTERM, SIGINT] {
         signal_hook::flag::register(signal, is_ended.clone()).map_err(failed)?;
     }
-    let listening = Listening::begin(config, api, WATCHED, None)?;
     let (told, inputs) = sync_channel(INPUTS_MAX);
     std::thread::Builder::new().name("listens".to_owned()).spawn(move || listen(listening, &told)).map_err(failed)?;
     let mut model = Model::new(address(config, api)?.to_string());

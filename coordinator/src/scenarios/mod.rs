@@ -75,14 +75,23 @@ const TURNS_MAX: usize = 100_000;
 
 /// Plays a scenario, and holds what happened against what it says. What it passed through is added to the coverage.
 pub fn play(scenario: &Scenario, known: Known<'_>, coverage: &mut Coverage) -> Verdict {
-    play_within(scenario, known, TURNS_MAX, coverage).0
+    play_within(scenario, known, Took { turns: TURNS_MAX, bytes: usize::MAX }, coverage).0
 }
 
-/// The same, by at most so many turns; how many it took, too.
-pub fn play_within(scenario: &Scenario, known: Known<'_>, turns_max: usize, coverage: &mut Coverage) -> (Verdict, usize) {
-    let played = stage::play(scenario, known, turns_max, coverage);
-    let turns = played.turns;
-    (verdict::judge(scenario, played), turns)
+/// How much playing takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Took {
+    /// Turns.
+    pub turns: usize,
+    /// Memory for what happens, roughly, in bytes.
+    pub bytes: usize,
+}
+
+/// The same, within these bounds; how much it took, too.
+pub fn play_within(scenario: &Scenario, known: Known<'_>, most: Took, coverage: &mut Coverage) -> (Verdict, Took) {
+    let played = stage::play(scenario, known, most, coverage);
+    let took = played.took;
+    (verdict::judge(scenario, played), took)
 }
 
 #[cfg(test)]

@@ -22,11 +22,11 @@ use ringmaster_schemas::state::{Saga, Status, Waits};
 use ringmaster_schemas::wire::{self, Body, Framing, Outcome, ReplyMeta};
 use serde_json::Value;
 
-use super::Known;
 use super::asked::{Asked, What};
 use super::coverage::Coverage;
 use super::form::{Answer, Ends, Input, Says, Scenario};
-use bodies::{parsed, plain, rendered, written};
+use super::{Known, Took};
+use bodies::{parsed, plain, rendered, size, written};
 use rows::Rows;
 
 /// Something that happened, as others see it.
@@ -63,12 +63,11 @@ pub(super) struct Played {
     pub(super) trouble: Option<Trouble>,
     /// What it is found by.
     pub(super) search: Vec<(String, String)>,
-    /// How many turns that took.
-    pub(super) turns: usize,
+    pub(super) took: Took,
 }
 
-/// Plays a scenario to its end, at most so many turns.
-pub(super) fn play(scenario: &Scenario, known: Known<'_>, turns_max: usize, coverage: &mut Coverage) -> Played {
+/// Plays a scenario to its end, if that takes no more than this.
+pub(super) fn play(scenario: &Scenario, known: Known<'_>, most: Took, coverage: &mut Coverage) -> Played {
     let definition = &*scenario.definition;
     coverage.add(&scenario.definition);
     known.below(definition).iter().for_each(|below| coverage.add(below));
@@ -78,8 +77,8 @@ pub(super) fn play(scenario: &Scenario, known: Known<'_>, turns_max: usize, cove
         definition,
         coverage: RefCell::new(coverage),
         now: scenario.begins,
-        turns: 0,
-        turns_max,
+        took: Took::default(),
+        most,
         id: "".into(),
         rows: BTreeMap::new(),
         projections: Projections::default(),
@@ -97,7 +96,7 @@ pub(super) fn play(scenario: &Scenario, known: Known<'_>, turns_max: usize, cove
     let row = stage.rows.get(&stage.id);
     let found = row.into_iter().flat_map(|row| row.head.search().keys());
     let search = found.map(|key| (key.name.to_owned(), key.value.to_owned())).collect();
-    Played { story: stage.story, ends, because, trouble, search, turns: stage.turns }
+    Played { story: stage.story, ends, because, trouble, search, took: stage.took }
 }
 
 struct Stage<'s> {
@@ -106,9 +105,8 @@ struct Stage<'s> {
     definition: &'s Definition,
     coverage: RefCell<&'s mut Coverage>,
     now: Millis,
-    /// How many turns were taken, and how many may be.
-    turns: usize,
-    turns_max: usize,
+    took: Took,
+    most: Took,
     id: Arc<str>,
     /// The saga's row, and those of its items.
     rows: BTreeMap<Arc<str>, Arc<Saga>>,
@@ -142,8 +140,11 @@ impl Stage<'_> {
     fn run(&mut self) -> Result<(), Trouble> {
         self.start()?;
         let mut inputs = self.scenario.inputs.iter().peekable();
-        while self.turns < self.turns_max {
-            self.turns += 1;
+        while self.took.turns < self.most.turns {
+            if self.took.bytes > self.most.bytes {
+                return Err(self.trouble(self.scenario.line, format!("what happens has more than {} bytes", self.most.bytes)));
+            }
+            self.took.turns += 1;
             // Answers before inputs before timers, as a partition reads its inputs to their ends before a timer fires.
             if let Some(letter) = self.letters.pop_front() {
                 self.letter(letter)?;
@@ -172,7 +173,7 @@ impl Stage<'_> {
                 self.take(&row, if has_work { SagaInput::Work } else { SagaInput::Due })?;
             }
         }
-        Err(self.trouble(self.scenario.line, format!("it goes on and on: {} turns were taken", self.turns)))
+        Err(self.trouble(self.scenario.line, format!("it goes on and on: {} turns were taken", self.took.turns)))
     }
 
     /// When something of a row is due next, and of which.
@@ -254,6 +255,7 @@ impl Stage<'_> {
 
     fn happened(&mut self, what: What, attempt: i32, idempotency_key: Option<String>, body: (Value, Value)) {
         let after = self.now - self.scenario.begins;
+        self.took.bytes += size(&body.0) + size(&body.1);
         self.story.push(Happening { after, what, attempt, idempotency_key, body: body.0, shown: body.1 });
     }
 

@@ -171,6 +171,27 @@ fn beside_a_coordinator_on_the_embedded_bus_that_one_deploys() {
     let (code, said, errors) = site.ringmaster(&["deploy", bad.to_str().expect("text")]);
     assert!(code == 6 && said.is_empty() && errors.contains("bad.yaml:9:17: error: "), "{code} {said}{errors}");
     assert!(errors.contains("did you mean 'total'?"), "{errors}");
+    let (code, _, errors) = site.ringmaster(&["deploy", bad.to_str().expect("text"), "--by", " "]);
+    assert!(code == 2 && errors.contains("`by`"), "what it answers is told, whatever it is: {code} {errors}");
+    assert_eq!(coordinator.stop().0, Some(0));
+}
+
+/// What is deployed is what lies here: with its schemas, and wherever somebody keeps it.
+#[test]
+fn a_coordinator_is_sent_schemas_and_files_of_any_folder() {
+    let site = Site::new();
+    let coordinator = site.start();
+    for folder in ["mine/scenarios/new", "their/schemas"] {
+        std::fs::create_dir_all(site.folder.path().join(folder)).expect("made");
+    }
+    site.write("mine/scenarios/new/edited.yaml", &text().replace("deadline: 3d", "deadline: 4d"));
+    site.write("their/schemas/Other.avsc", r#"{"type":"record","name":"Other","fields":[{"name":"x","type":"int"}]"#);
+    let url = format!("http://{}", site.address);
+    let deploy = |more: &[&str]| site.ringmaster(&[&["deploy", "mine/scenarios/new", "--api", &url], more].concat());
+    let (code, said, errors) = deploy(&["--set", "schemas=their"]);
+    assert!(code == 6 && said.is_empty() && errors.contains("their/schemas/Other.avsc"), "{code} {said}{errors}");
+    let (code, said, errors) = deploy(&[]);
+    assert!(code == 0 && said.contains("changed (version 1 -> 2)"), "{code} {said}{errors}");
     assert_eq!(coordinator.stop().0, Some(0));
 }
 

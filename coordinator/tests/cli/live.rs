@@ -88,8 +88,8 @@ fn what_does_not_end_in_time_and_what_is_not_there_are_told_apart() {
     site.until_listed(2);
     for (arguments, exit, says) in [
         (&["trip/t-ended"][..], 0, "Z  compensated"),
-        (&[ID, "--timeout", "200ms"], 10, "trip/t-waits has not ended within the time: it is running"),
-        (&["trip/t-nobody", "--timeout", "1s"], 10, "no saga 'trip/t-nobody'"),
+        (&[ID, "--timeout", "10s"], 10, "trip/t-waits has not ended within the time: it is running"),
+        (&["trip/t-nobody", "--timeout", "5s"], 10, "no saga 'trip/t-nobody'"),
         (&["nonsense"], 2, "is not a saga id"),
         (&[ID, "--timeout", "1ms"], 2, "is not a duration"),
     ] {

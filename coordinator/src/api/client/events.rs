@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read as _};
 use std::time::Duration;
 
-use super::{ANSWER_BYTES_MAX, Answer, Caller};
+use super::{ANSWER_BYTES_MAX, Answer, Caller, PATIENCE};
 
 /// An event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,10 +27,13 @@ pub enum NoEvents {
 pub struct Events(BufReader<ureq::BodyReader<'static>>);
 
 impl Caller {
-    /// Asks for events, for at most so long: then the connection ends, so that one that is dead without a word is found out.
+    /// Asks for events, for at most so long: then the connection ends, so that one that is dead without a word is found out. One that is not
+    /// made within that time is none, either.
     pub fn live(&self, path: &str, within: Duration) -> Result<Events, NoEvents> {
         let request = self.agent.get(format!("{}{path}", self.address)).config();
-        let mut request = request.timeout_global(None).timeout_recv_body(Some(within)).build();
+        let begin = within.min(PATIENCE);
+        let request = request.timeout_global(None).timeout_connect(Some(begin)).timeout_recv_response(Some(begin));
+        let mut request = request.timeout_recv_body(Some(within)).build();
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
         }
@@ -70,7 +73,21 @@ fn read(lines: &mut impl BufRead) -> Option<Event> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    use super::super::{Means, caller};
     use super::*;
+
+    /// It takes connections, and says nothing.
+    #[test]
+    fn who_does_not_answer_is_not_waited_for_longer_than_is_said() {
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = silent.local_addr().expect("an address").into();
+        let since = Instant::now();
+        let asked = caller(&address, &Means::default()).expect("ready").live("/", Duration::from_millis(50));
+        assert!(matches!(asked, Err(NoEvents::Unanswered(_))) && since.elapsed() < PATIENCE, "{:?}", since.elapsed());
+    }
 
     #[test]
     fn events_are_read_and_half_of_one_is_none() {

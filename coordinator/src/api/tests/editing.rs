@@ -189,6 +189,22 @@ fn scenarios_that_go_on_and_on_are_ended() {
     assert!(played[0]["misses"].to_string().contains("it goes on and on: 5000 turns"), "{}", played[0]["misses"]);
 }
 
+/// However few turns it takes, what is kept of them is bounded: here each attempt asks with a hundred kilobytes.
+#[test]
+fn scenarios_with_large_bodies_are_ended() {
+    let world = World::embedded();
+    let large = BOOKED.replace("succeeded", "timeout").replace("id: t-1", &format!("id: t-1, note: {}", "x".repeat(100_000)));
+    assert_ne!(large.len(), BOOKED.len());
+    let trip = TRIP.replace("with: { id: key }", "with: { id: key, note: start.note }");
+    assert_ne!(trip, TRIP);
+    let (code, body) =
+        world.post("test", &files(&[("trip.yaml", &trip), ("scenarios/a.yaml", &large), ("scenarios/b.yaml", BOOKED)]));
+    assert_eq!(code, 200, "{}", body["detail"]);
+    let misses = body["scenarios"][0]["misses"].to_string();
+    assert!(misses.contains("has more than 16777216 bytes"), "{} bytes, {}", misses.len(), body["not_played"]);
+    assert_eq!((body["scenarios"].as_array().map(Vec::len), &body["not_played"]), (Some(1), &json!(1)));
+}
+
 #[test]
 fn what_is_sent_is_drawn() {
     let world = World::embedded();
@@ -224,6 +240,8 @@ fn a_deploy_is_written_once_by_whoever_it_is() {
     assert_eq!((deployed.len(), deployed[0].deployed_by.as_deref(), &*deployed[0].file), (1, Some("ann"), "a/trip.yaml"));
     body["by"] = json!(" ");
     assert_eq!(world.post("deploy", &body).0, 400);
+    let (code, told) = world.post("deploy", &files(&[("scenarios/trip.yaml", TRIP)]));
+    assert!(code == 400 && told["detail"].as_str().expect("why").contains("no definition"), "{told}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What other instances have: whoever is asked answers for all.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+
 use ringmaster_bus::kafka::MemberFound;
 
 use super::*;
@@ -35,6 +37,25 @@ impl Group {
         }
         *members.lock().expect("no panic") = found;
         Group { servers, members }
+    }
+
+    /// Where one of them was, something answers one question, in these words.
+    fn instead(&self, name: &str, (code, body): (u16, &str)) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let answer = format!(
+            "HTTP/1.1 {code} It\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        self.members.lock().expect("no panic").iter_mut().filter(|member| &*member.name == name).for_each(|member| {
+            member.address.clone_from(&address);
+        });
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("somebody asks");
+            let mut head = BufReader::new(stream.try_clone().expect("the same")).lines();
+            while head.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+            stream.write_all(answer.as_bytes()).expect("answered");
+        });
     }
 
     /// One of them is gone, and the broker does not know it yet.
@@ -152,6 +173,26 @@ fn instances_that_ask_each_other_do_not_wait_for_each_other() {
             });
         }
     });
+}
+
+/// While instances are replaced by another build: that one does not know the question does not mean that there is no saga.
+#[test]
+fn an_instance_of_another_build_is_told_from_an_answer() {
+    let (store, ids) = stored(40);
+    let id = ids.iter().find(|id| saga::partition_of(id, PARTITIONS) == Some(3)).expect("there is one");
+    for (answer, code, kind) in [
+        ((404, r#"{"detail":"there is nothing at this path"}"#), 503, "/problems/elsewhere"),
+        ((400, r#"{"detail":"unknown field `at_least`"}"#), 503, "/problems/elsewhere"),
+        ((404, r#"{"type":"/problems/not-found","detail":"there is no saga"}"#), 404, "/problems/not-found"),
+        ((503, r#"{"type":"/problems/not-now"}"#), 503, "/problems/not-now"),
+    ] {
+        let group = Group::new(&store, [&[0], &[1, 3], &[2]]);
+        group.instead("green", answer);
+        let (blue, _) = &group.servers[0];
+        let answered = client::get(blue.address(), &of_saga("saga", id)).expect("an answer");
+        let body: serde_json::Value = serde_json::from_str(&answered.body).expect("JSON");
+        assert_eq!((answered.code, &body["type"]), (code, &json!(kind)), "{answer:?}: {body}");
+    }
 }
 
 #[test]

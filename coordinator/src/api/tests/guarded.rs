@@ -251,7 +251,7 @@ fn every_answer_bears_the_headers_and_every_error_is_a_problem() {
         (ask(&local, "GET", "/api/v1/sagas", &[("host", "evil.example:80")]), Some((403, "forbidden"))),
     ] {
         for header in [
-            "content-security-policy: default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+            "content-security-policy: default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
             "x-content-type-options: nosniff",
             "referrer-policy: no-referrer",
         ] {

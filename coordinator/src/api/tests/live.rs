@@ -189,7 +189,8 @@ fn who_stops_reading_loses_the_seat() {
 #[test]
 fn a_connection_has_an_end_and_comments_before_it() {
     let (_, sources, _) = of_a_trip();
-    let server = serve_with(sources, |limits| (limits.requests.live.comment, limits.requests.live.life) = (SHORT, SHORT * 40));
+    let server =
+        serve_with(sources, |limits| (limits.requests.live.comment, limits.requests.live.life) = (SHORT, Duration::from_secs(3)));
     let mut stream = TcpStream::connect(server.address()).expect("it listens");
     stream
         .write_all(b"GET /api/v1/live?watch=saga:trip/none HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")

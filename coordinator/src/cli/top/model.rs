@@ -70,7 +70,7 @@ pub(super) struct Shown {
     pub(super) participants: Participants,
     pub(super) scaling: AllScaling,
     pub(super) alerts: AlertsOf,
-    /// When anything was heard.
+    /// When any of it was heard.
     at: Option<Millis>,
 }
 
@@ -82,6 +82,8 @@ pub(super) struct Model {
     newest: Shown,
     /// What is looked at, while the display is paused.
     held: Option<Shown>,
+    /// When anything was heard at all.
+    heard_at: Option<Millis>,
     /// Why nothing is heard.
     lost: Option<String>,
     /// What cannot be told (the watch, as it was asked for) and why.
@@ -119,6 +121,8 @@ impl Model {
                 let problem: Value = serde_json::from_str(&event.data).unwrap_or_default();
                 let text = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
                 self.problem = Some((text("watch"), text("detail")));
+                // Somebody answers; what is shown is as old as it was.
+                (self.heard_at, self.lost) = (Some(now), None);
                 return;
             }
             _ => return,
@@ -128,7 +132,7 @@ impl Model {
             return;
         }
         self.problem.take_if(|(of, _)| *of == event.name);
-        (self.newest.at, self.lost) = (Some(now), None);
+        (self.newest.at, self.heard_at, self.lost) = (Some(now), Some(now), None);
     }
 
     /// The participant at another place of those that are shown.
@@ -164,7 +168,7 @@ impl Model {
 
     /// What is wrong with what is shown: worst first.
     pub(super) fn troubles(&self, now: Millis) -> Vec<String> {
-        let silent = self.newest.at.map(|at| now - at).filter(|silent| *silent >= SILENT_MS);
+        let silent = self.heard_at.map(|at| now - at).filter(|silent| *silent >= SILENT_MS);
         let lost = match (&self.lost, silent) {
             (Some(why), _) => Some(format!("CONNECTION LOST, trying again: {why}")),
             (None, Some(silent)) => Some(format!("NOTHING WAS HEARD for {} s, trying again", silent / 1_000)),

@@ -118,7 +118,8 @@ fn what_is_shown_has_an_age_and_what_is_lost_is_said() {
     model.take(Input::Lost("gone".to_owned()), NOW + 1_000);
     assert_eq!(model.troubles(NOW + 1_000), ["CONNECTION LOST, trying again: gone"]);
     model.take(told("problem", &json!({ "watch": "alerts", "detail": "it took too long" })), NOW + 2_000);
-    assert_eq!(model.troubles(NOW).len(), 2, "a problem is no sign that all is well");
+    assert_eq!(model.troubles(NOW + 2_000), ["alerts cannot be told: it took too long"], "whoever says so answers");
+    assert_eq!(model.age_ms(NOW + 4_000), Some(4_700), "what is shown is no younger by that");
     model.take(told("alerts", &json!({ "alerts": [], "instances": [] })), NOW + 3_000);
     assert_eq!(model.troubles(NOW + 3_000), [""; 0], "it is there again");
     model.take(told("overview", &json!({ "sagas": 7 })), NOW + 3_000);

@@ -33,3 +33,14 @@ pub(super) fn rendered(schema: &Schema, node: NodeId, bytes: &[u8]) -> (Value, V
 pub(super) fn parsed(text: &str) -> Value {
     serde_json::from_str(text).expect("a rendered body is JSON")
 }
+
+/// How much memory a body takes, roughly, in bytes.
+pub(super) fn size(body: &Value) -> usize {
+    let inside = match body {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(size).sum(),
+        Value::Object(members) => members.iter().map(|(name, value)| name.len() + size(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    size_of::<Value>() + inside
+}
