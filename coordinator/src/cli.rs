@@ -2,7 +2,6 @@
 
 mod act;
 mod acts;
-mod again;
 mod alerts;
 mod arguments;
 mod asking;
@@ -39,7 +38,6 @@ mod scale;
 mod scaling;
 mod select;
 mod snapshots;
-mod sources;
 mod test;
 mod text;
 mod token;

@@ -19,6 +19,7 @@ pub mod graph;
 pub mod history;
 pub mod members;
 pub mod participant;
+pub mod redrive;
 pub mod runtime;
 pub mod scaling;
 pub mod scenarios;

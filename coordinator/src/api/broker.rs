@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use ringmaster_bus::{Bus, BusError};
 use ringmaster_core::definition::Catalog;
+use ringmaster_schemas::names::Topics;
 
 use super::clients::Clients;
 use crate::blocking::{self, Read};
+use crate::redrive::{Entry, Hand, Inbox, Outcome};
 use crate::runtime::{DeployError, Deploying, KnowledgeError, Plan, Sent, SetupSettings, at_next_start, wall};
 use crate::topics::{self, Looked};
 
@@ -18,6 +21,13 @@ pub trait Broker: Send + Sync {
 
     /// Looks at the topics that these definitions need.
     fn topics(&self, catalog: &Catalog) -> Result<Vec<Looked>, BusError>;
+
+    /// Says of records in quarantine that they are not wanted any more.
+    fn discard(&self, hand: Hand<'_>, entries: &[Entry]) -> Result<(), BusError>;
+
+    /// Brings the first of these records from quarantine to the partitions, as many as have room on their way: also old ones or not. Waits so
+    /// long for what becomes of them, and writes it down.
+    fn redrive(&self, hand: Hand<'_>, entries: &[Entry], how: (bool, Duration)) -> Result<Vec<Outcome>, BusError>;
 
     /// Visits the newest records of a topic, at most so many of all partitions together, each partition's oldest first; whether these
     /// are all.
@@ -115,6 +125,20 @@ impl<B: Bus + Send> Broker for BusBroker<B> {
 
     fn topics(&self, catalog: &Catalog) -> Result<Vec<Looked>, BusError> {
         self.with(|bus| topics::look(bus, catalog, &self.setup))
+    }
+
+    fn discard(&self, hand: Hand<'_>, entries: &[Entry]) -> Result<(), BusError> {
+        let topics = Topics::new(&self.setup.prefix);
+        self.with(|bus| hand.discard(bus, &topics, entries))
+    }
+
+    fn redrive(&self, hand: Hand<'_>, entries: &[Entry], how: (bool, Duration)) -> Result<Vec<Outcome>, BusError> {
+        let topics = Topics::new(&self.setup.prefix);
+        self.with(|bus| {
+            let inbox = Inbox::find(bus, &self.setup.prefix)?;
+            let room = inbox.room(entries.iter().map(|(_, record)| record.length as usize), entries.len());
+            hand.bring(bus, (&inbox, &topics), &entries[..room.min(entries.len())], how)
+        })
     }
 
     fn visit_newest(&self, topic: &str, most: usize, visit: &mut dyn FnMut(Read)) -> Result<bool, BusError> {

@@ -47,6 +47,8 @@ use super::problem::CONTENT_TYPE;
         super::partitions,
         super::quarantine::list,
         super::quarantine::one,
+        super::redrive::discard,
+        super::redrive::redrive,
         super::scaling::all,
         super::scaling::one,
         super::saga_graph::graph,

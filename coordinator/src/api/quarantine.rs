@@ -21,7 +21,7 @@ use super::saga::written;
 use super::shown::ShownBytes;
 
 /// Records of the topic that a request reads, in all partitions together: the newest.
-const READ_MAX: usize = 10_000;
+pub(super) const READ_MAX: usize = 10_000;
 /// Entries of a page, if nobody says how many, and at most.
 const LIMIT: usize = 50;
 const LIMIT_MAX: usize = 500;
@@ -152,6 +152,18 @@ impl QuarantineMarked {
     }
 }
 
+/// A reason that there is none of would find nothing, whatever is in quarantine.
+pub(super) fn is_reason(reason: Option<&str>) -> Result<(), Refusal> {
+    let known = |reason: &&str| QuarantineReason::ALL.iter().any(|known| reason.eq_ignore_ascii_case(known.as_str()));
+    match reason.filter(|reason| !known(reason)) {
+        None => Ok(()),
+        Some(reason) => {
+            let all: Vec<&str> = QuarantineReason::ALL.iter().map(|known| known.as_str()).collect();
+            Err(Problem::BadRequest.because(format!("'{reason}' is no reason; there are {}", all.join(", "))))
+        }
+    }
+}
+
 /// The broker, or why nobody asks one.
 pub(super) fn broker(sources: &Sources) -> Result<&dyn Broker, Refusal> {
     sources.editing.broker.as_deref().ok_or_else(|| Problem::NotNow.because("this instance has no way to read the bus"))
@@ -183,11 +195,7 @@ fn listed(sources: &Sources, asked: &Asked) -> Result<Quarantine, Refusal> {
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(Problem::BadRequest.because(format!("`limit` is from 1 to {LIMIT_MAX}")));
     }
-    let is_reason = |reason: &String| QuarantineReason::ALL.iter().any(|known| reason.eq_ignore_ascii_case(known.as_str()));
-    if let Some(reason) = asked.reason.as_ref().filter(|reason| !is_reason(reason)) {
-        let all: Vec<&str> = QuarantineReason::ALL.iter().map(|known| known.as_str()).collect();
-        return Err(Problem::BadRequest.because(format!("'{reason}' is no reason; there are {}", all.join(", "))));
-    }
+    is_reason(asked.reason.as_deref())?;
     let before = match &asked.cursor {
         None => None,
         Some(cursor) => Some(order_of(cursor).ok_or_else(|| Problem::BadCursor.because("it is none that a page gave"))?),

@@ -11,9 +11,7 @@ use super::buses::{self, on_bus};
 use super::exit::{Exit, Failure};
 use crate::blocking;
 use crate::config::Config;
-
-/// A place in the quarantine topic: `partition/offset`.
-pub(super) type Place = (i32, i64);
+pub(super) use crate::redrive::Place;
 
 /// What was last said of entries of a partition, by their offsets.
 pub(super) type Marks = BTreeMap<i64, QuarantineMark>;

@@ -2,23 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use clap::Args;
-use ringmaster_core::intake::beginning;
-use ringmaster_schemas::journal::{Redriven, WasQuarantined};
-use serde_json::{Value, json};
 
-use super::again::Became;
 use super::definitions::say;
 use super::exit::{Exit, Failure};
 use super::text::printable;
-use crate::blocking::Read;
-
-/// Bytes of what a person says, and of what became of a record, in a mark.
-const TEXT_BYTES_MAX: usize = 1_024;
+use crate::redrive::{Hand, Told};
 
 /// Who does it, and whether it is done.
 #[derive(Debug, Args)]
@@ -58,14 +49,17 @@ pub(super) struct RateArguments {
     timeout: u64,
 }
 
-/// Who, and why.
-#[derive(Debug)]
-pub(super) struct Hand<'a> {
-    pub(super) by: &'a str,
-    pub(super) why: &'a str,
-}
-
 impl HandArguments {
+    /// Why, if that is said.
+    pub(super) fn why(&self) -> Option<&str> {
+        self.why.as_deref()
+    }
+
+    /// Who, if that is said.
+    pub(super) fn by(&self) -> Option<&str> {
+        self.by.as_deref()
+    }
+
     /// It is to be done.
     pub(super) fn is_meant(&self) -> bool {
         self.expected.is_some()
@@ -79,7 +73,7 @@ impl HandArguments {
             return Err(Failure::new(Exit::Rejected, why));
         }
         let by = self.by.as_deref().ok_or_else(|| Failure::new(Exit::Usage, "say who does it: --by NAME"))?;
-        Ok(Some(Hand { by: cut(by), why: cut(why) }))
+        Ok(Some(Hand { by, why }))
     }
 }
 
@@ -105,38 +99,17 @@ impl RateArguments {
     }
 }
 
-impl Hand<'_> {
-    /// A record of this topic, as it is brought to the partitions.
-    pub(super) fn redriven(&self, topic: &Arc<str>, read: Read, accept_old: bool, was: Option<WasQuarantined>) -> Redriven {
-        Redriven {
-            id: format!("{:016x}", fastrand::u64(..)).into(),
-            tells: false,
-            topic: topic.clone(),
-            partition: read.partition,
-            offset: read.offset,
-            timestamp: read.timestamp,
-            key: read.key.map(Bytes::from),
-            value: read.value.map(Bytes::from),
-            headers: read.headers,
-            by: self.by.into(),
-            why: self.why.into(),
-            accept_old,
-            was,
-        }
-    }
-}
-
 /// What is told of records, and how many were told what.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct Telling {
     json: bool,
-    counts: BTreeMap<&'static str, usize>,
+    counts: BTreeMap<String, usize>,
 }
 
-impl Told {
+impl Telling {
     /// Nothing yet.
-    pub(super) fn new(json: bool) -> Told {
-        Told { json, counts: BTreeMap::new() }
+    pub(super) fn new(json: bool) -> Telling {
+        Telling { json, counts: BTreeMap::new() }
     }
 
     /// Of one at least not all was heard: no more are brought.
@@ -144,26 +117,14 @@ impl Told {
         self.counts.contains_key("open")
     }
 
-    /// Tells what became of a record. `id`: its place in quarantine.
-    pub(super) fn became(&mut self, id: Option<&str>, from: &str, became: &Became, out: &mut dyn Write) -> Result<(), Failure> {
-        *self.counts.entry(became.word()).or_default() += 1;
-        self.say(id, from, became.json(), &became.words(), out)
-    }
-
-    /// Tells why a record was not sent.
-    pub(super) fn not_sent(&mut self, id: Option<&str>, from: &str, why: &str, out: &mut dyn Write) -> Result<(), Failure> {
-        *self.counts.entry("not sent").or_default() += 1;
-        let line = json!({ "result": "not_sent", "why": why });
-        self.say(id, from, line, &format!("it was not sent: {why}"), out)
-    }
-
-    fn say(&self, id: Option<&str>, from: &str, mut line: Value, words: &str, out: &mut dyn Write) -> Result<(), Failure> {
+    /// Tells what became of a record.
+    pub(super) fn tell(&mut self, told: &Told, out: &mut dyn Write) -> Result<(), Failure> {
+        *self.counts.entry(told.result.replace('_', " ")).or_default() += 1;
         if self.json {
-            (line["id"], line["from"]) = (id.into(), from.into());
-            return say(out, format_args!("{line}"));
+            return say(out, format_args!("{}", serde_json::to_string(told).expect("it is JSON")));
         }
-        let id = id.map_or_else(String::new, |id| format!("{id}  "));
-        say(out, format_args!("{id}{from}  {}", printable(words.as_bytes())))
+        let id = told.id.as_ref().map_or_else(String::new, |id| format!("{id}  "));
+        say(out, format_args!("{id}{}  {}", told.from, printable(told.detail.as_bytes())))
     }
 
     /// How it ended: well, if each record is taken or known. `rest`: how many were not brought.
@@ -181,7 +142,7 @@ impl Told {
             );
             return Err(Failure::new(Exit::Failed, format_args!("{words}; {why}")));
         }
-        if ["quarantined", "not sent"].iter().any(|bad| self.counts.contains_key(bad)) {
+        if ["quarantined", "not sent"].iter().any(|bad| self.counts.contains_key(*bad)) {
             return Err(Failure::new(Exit::Rejected, words));
         }
         if self.json { Ok(()) } else { say(out, format_args!("{words}")) }
@@ -191,9 +152,4 @@ impl Told {
 /// A count of records in words.
 pub(super) fn records(count: usize) -> String {
     if count == 1 { "1 record".to_owned() } else { format!("{count} records") }
-}
-
-/// What a person says, at most so much of it.
-pub(super) fn cut(text: &str) -> &str {
-    beginning(text, TEXT_BYTES_MAX)
 }

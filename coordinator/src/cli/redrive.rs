@@ -7,25 +7,24 @@ use std::time::Instant;
 
 use clap::Args;
 use ringmaster_bus::Bus;
-use ringmaster_schemas::journal::{QuarantineAct, QuarantineMark, Quarantined, Redriven, WasQuarantined};
+use ringmaster_schemas::journal::Quarantined;
 use ringmaster_schemas::names::Topics;
-use serde_json::json;
 
-use super::again::Inbox;
+use super::asking::{Asked, post_typed};
 use super::buses::{self, Access, on_bus};
 use super::definitions::say;
-use super::entries::Place;
-use super::exit::Failure;
-use super::hand::{Hand, HandArguments, PaceArguments, Told, cut, records};
+use super::exit::{Exit, Failure};
+use super::hand::{HandArguments, PaceArguments, Telling, records};
 use super::run::stop_signal;
 use super::select::{SelectArguments, Selected};
-use super::sources;
-use crate::blocking::{self, Read};
-use crate::config::Config;
-use crate::runtime::wall;
+use super::text::printable;
+use crate::api::client::Address;
+use crate::api::{QuarantineAnswer, QuarantineBody, QuarantineEntry, QuarantineKind, QuarantineNot};
+use crate::config::{BusKind, Config};
+use crate::redrive::{Entry, Hand, Inbox, Told, why_not};
 
-/// Marks that are written at once.
-const MARKS_MAX: usize = 500;
+/// Records that a coordinator is asked for at once: they are to be done within its 10 s.
+const REQUESTED_MAX: usize = 100;
 
 /// What stands on the command line of `redrive`.
 #[derive(Debug, Args)]
@@ -36,6 +35,8 @@ pub(super) struct RedriveArguments {
     hand: HandArguments,
     #[command(flatten)]
     pace: PaceArguments,
+    #[command(flatten)]
+    asked: Asked,
 }
 
 /// What stands on the command line of `discard`.
@@ -45,25 +46,30 @@ pub(super) struct DiscardArguments {
     select: SelectArguments,
     #[command(flatten)]
     hand: HandArguments,
+    #[command(flatten)]
+    asked: Asked,
 }
 
 /// `ringmaster quarantine discard`
 pub(super) fn discard(config: &Config, arguments: &DiscardArguments, out: &mut dyn Write) -> Result<(), Failure> {
     arguments.select.check()?;
     let access = if arguments.hand.is_meant() { Access::Write } else { Access::Read };
-    let mut any = buses::open(config, access)?;
+    if arguments.asked.api.is_some() {
+        return over_http(config, arguments.asked.api.as_ref(), &Wish::discard(arguments), out);
+    }
+    let mut any = match buses::open(config, access) {
+        // Whoever has the bus to itself does it.
+        Err(failure) if failure.exit == Exit::Taken => return over_http(config, None, &Wish::discard(arguments), out),
+        opened => opened?,
+    };
     let selected = Selected::read(&mut any, config, &arguments.select, None, &|_| None)?;
     let Some(hand) = arguments.hand.confirmed(selected.entries.len())? else {
-        return tell_dry(&selected, "discarded", arguments.hand.json, out);
+        return tell_dry(&selected.answer(), "discarded", arguments.hand.json, out);
     };
-    let topic = Topics::new(&config.prefix).quarantine;
-    for entries in selected.entries.chunks(MARKS_MAX) {
-        let marks: Vec<_> = entries.iter().map(|entry| mark(entry, QuarantineAct::Discarded, &hand, "")).collect();
-        on_bus!(&mut any, bus => blocking::append_each(bus, &topic, &marks)?);
-        for ((partition, offset), _) in entries.iter().filter(|_| arguments.hand.json) {
-            say(out, format_args!("{}", json!({ "id": format!("{partition}/{offset}"), "result": "discarded" })))?;
-        }
-    }
+    let topics = Topics::new(&config.prefix);
+    on_bus!(&mut any, bus => hand.discard(bus, &topics, &selected.entries)?);
+    let mut telling = Telling::new(true);
+    selected.entries.iter().filter(|_| arguments.hand.json).try_for_each(|entry| telling.tell(&Told::discarded(entry), out))?;
     if arguments.hand.json {
         return Ok(());
     }
@@ -73,39 +79,87 @@ pub(super) fn discard(config: &Config, arguments: &DiscardArguments, out: &mut d
 /// `ringmaster quarantine redrive`
 pub(super) fn redrive(config: &Config, arguments: &RedriveArguments, out: &mut dyn Write) -> Result<(), Failure> {
     arguments.select.check()?;
-    buses::needs_kafka(config)?;
+    // The embedded bus belongs to the coordinator.
+    if arguments.asked.api.is_some() || config.bus == BusKind::Embedded {
+        return over_http(config, arguments.asked.api.as_ref(), &Wish::redrive(arguments), out);
+    }
     let (topics, pace) = (Topics::new(&config.prefix), &arguments.pace);
     let access = if arguments.hand.is_meant() { Access::Write } else { Access::Read };
     let mut any = buses::open(config, access)?;
     let why_not = |record: &Quarantined| why_not(record, &topics, pace.accept_old);
     let selected = Selected::read(&mut any, config, &arguments.select, Some(&topics.replies), &why_not)?;
     let Some(hand) = arguments.hand.confirmed(selected.entries.len())? else {
-        return tell_dry(&selected, "brought again", arguments.hand.json, out);
+        return tell_dry(&selected.answer(), "brought again", arguments.hand.json, out);
     };
     let stop = stop_signal()?;
     on_bus!(&mut any, bus => {
         let inbox = Inbox::find(bus, &config.prefix)?;
-        let mut work = Work { inbox: &inbox, topics: &topics, hand: &hand, pace, told: Told::new(arguments.hand.json) };
+        let mut work = Work { inbox: &inbox, topics: &topics, hand: &hand, pace, told: Telling::new(arguments.hand.json) };
         work.run(bus, &selected.entries, &stop, out)
     })
 }
 
-/// Why a record is not brought again, if so.
-fn why_not(record: &Quarantined, topics: &Topics, accept_old: bool) -> Option<String> {
-    use ringmaster_schemas::journal::QuarantineReason::TooOld;
-    if *record.topic == *topics.control {
-        return Some(
-            "acts are not said again from quarantine, since what they were for has moved on: `ringmaster act` says them anew"
-                .to_owned(),
-        );
+/// What a coordinator is asked for.
+struct Wish<'a> {
+    path: &'static str,
+    /// What becomes of them, in words.
+    what: &'static str,
+    select: &'a SelectArguments,
+    hand: &'a HandArguments,
+    pace: Option<&'a PaceArguments>,
+}
+
+impl<'a> Wish<'a> {
+    fn redrive(arguments: &'a RedriveArguments) -> Wish<'a> {
+        let (path, what) = ("/api/v1/quarantine:redrive", "brought again");
+        Wish { path, what, select: &arguments.select, hand: &arguments.hand, pace: Some(&arguments.pace) }
     }
-    if *record.topic == *topics.inbox {
-        return Some(format!("only coordinators write to {}, and this is none of theirs", topics.inbox));
+
+    fn discard(arguments: &'a DiscardArguments) -> Wish<'a> {
+        let (path, what) = ("/api/v1/quarantine:discard", "discarded");
+        Wish { path, what, select: &arguments.select, hand: &arguments.hand, pace: None }
     }
-    (record.reason == TooOld && !accept_old).then(|| {
-        "they are TOO_OLD: the saga may have run and been forgotten, and would run again; --accept-old takes them all the same"
-            .to_owned()
-    })
+
+    /// All that are meant, or these.
+    fn body(&self, ids: Option<Vec<String>>) -> QuarantineBody {
+        let accept_old = self.pace.is_some_and(|pace| pace.accept_old);
+        let Some(ids) = ids else { return QuarantineBody { accept_old, ..self.select.body() } };
+        QuarantineBody {
+            expected: Some(ids.len()),
+            ids,
+            why: self.hand.why().map(str::to_owned),
+            accept_old,
+            ..QuarantineBody::default()
+        }
+    }
+}
+
+/// A coordinator does it, some at a time.
+fn over_http(config: &Config, api: Option<&Address>, wish: &Wish<'_>, out: &mut dyn Write) -> Result<(), Failure> {
+    let ask = |body: QuarantineBody| {
+        let by = wish.hand.by().map(str::to_owned);
+        post_typed::<_, QuarantineAnswer>(config, api, (wish.path, by), |by| QuarantineBody { by, ..body })
+    };
+    let answer = ask(wish.body(None))?;
+    if wish.hand.confirmed(answer.count)?.is_none() {
+        return tell_dry(&answer, wish.what, wish.hand.json, out);
+    }
+    let (stop, mut telling, mut left) = (stop_signal()?, Telling::new(wish.hand.json), answer.ids);
+    let some = wish.pace.map_or(REQUESTED_MAX, |pace| pace.rate.a_second().min(REQUESTED_MAX));
+    while !left.is_empty() && !stop.load(Ordering::Relaxed) && !telling.has_open() {
+        let since = Instant::now();
+        let ids = left[..some.min(left.len())].to_vec();
+        let done = ask(wish.body(Some(ids)))?;
+        done.results.iter().try_for_each(|told| telling.tell(told, out))?;
+        if done.results.is_empty() {
+            break;
+        }
+        left.drain(..done.results.len());
+        if let Some(pace) = wish.pace {
+            pace.rate.rest(since, done.results.len(), (answer.count - left.len(), answer.count));
+        }
+    }
+    telling.end(left.len(), out)
 }
 
 /// Records on their way from quarantine.
@@ -114,17 +168,11 @@ struct Work<'a> {
     topics: &'a Topics,
     hand: &'a Hand<'a>,
     pace: &'a PaceArguments,
-    told: Told,
+    told: Telling,
 }
 
 impl Work<'_> {
-    fn run(
-        &mut self,
-        bus: &mut impl Bus,
-        entries: &[(Place, Quarantined)],
-        stop: &AtomicBool,
-        out: &mut dyn Write,
-    ) -> Result<(), Failure> {
+    fn run(&mut self, bus: &mut impl Bus, entries: &[Entry], stop: &AtomicBool, out: &mut dyn Write) -> Result<(), Failure> {
         let mut rest = entries;
         while !rest.is_empty() && !stop.load(Ordering::Relaxed) && !self.told.has_open() {
             let since = Instant::now();
@@ -138,82 +186,33 @@ impl Work<'_> {
     }
 
     /// Brings some of them, and tells what became of each.
-    fn bring(&mut self, bus: &mut impl Bus, entries: &[(Place, Quarantined)], out: &mut dyn Write) -> Result<(), Failure> {
-        let records: Vec<&Quarantined> = entries.iter().map(|(_, record)| record).collect();
-        let found = sources::read_again(bus, &records)?;
-        let (mut sent, mut brought, mut not) = (Vec::new(), Vec::new(), Vec::new());
-        for (entry, found) in entries.iter().zip(found) {
-            let is_answer = *entry.1.topic == *self.topics.replies;
-            let found = found.or_else(|why| if is_answer { sources::kept(&entry.1).ok_or(why) } else { Err(why) });
-            let fits = |read: Read| match self
-                .inbox
-                .refuses(read.value.as_ref().map_or(0, Vec::len) + 2 * read.key.as_ref().map_or(0, Vec::len))
-            {
-                Some(why) => Err(why),
-                None => Ok(read),
-            };
-            match found.and_then(fits) {
-                Ok(read) => {
-                    brought.push(self.redriven(entry, read));
-                    sent.push(entry);
-                }
-                Err(why) => not.push((entry, why)),
-            }
-        }
-        let became = self.inbox.bring(bus, &brought, self.pace.rate.patience())?;
-        let heard = sent.iter().zip(&became).filter(|(_, became)| !became.is_open());
-        let marks: Vec<_> = heard.map(|(entry, became)| mark(entry, QuarantineAct::Redriven, self.hand, &became.words())).collect();
-        blocking::append_each(bus, &self.topics.quarantine, &marks)?;
-        for (entry, became) in sent.iter().zip(&became) {
-            let (id, from) = names(entry);
-            self.told.became(Some(&id), &from, became, out)?;
-        }
-        for (entry, why) in not {
-            let (id, from) = names(entry);
-            self.told.not_sent(Some(&id), &from, &why, out)?;
-        }
-        Ok(())
+    fn bring(&mut self, bus: &mut impl Bus, entries: &[Entry], out: &mut dyn Write) -> Result<(), Failure> {
+        let how = (self.pace.accept_old, self.pace.rate.patience());
+        let outcomes = self.hand.bring(bus, (self.inbox, self.topics), entries, how)?;
+        entries.iter().zip(&outcomes).try_for_each(|(entry, outcome)| self.told.tell(&Told::of_entry(entry, outcome), out))
     }
-
-    fn redriven(&self, ((partition, offset), record): &(Place, Quarantined), read: Read) -> Redriven {
-        let was = WasQuarantined { partition: *partition, offset: *offset, reason: record.reason, detail: record.detail.clone() };
-        self.hand.redriven(&record.topic, read, self.pace.accept_old, Some(was))
-    }
-}
-
-/// Where an entry lies, and where it came from.
-fn names(((partition, offset), record): &(Place, Quarantined)) -> (String, String) {
-    (format!("{partition}/{offset}"), format!("{}/{}/{}", record.topic, record.partition, record.offset))
-}
-
-/// A mark, for the partition of its entry.
-fn mark(entry: &(Place, Quarantined), act: QuarantineAct, hand: &Hand<'_>, outcome: &str) -> (i32, Vec<u8>, Vec<u8>) {
-    let ((partition, offset), record) = entry;
-    let mark =
-        QuarantineMark { offset: *offset, act, by: hand.by.into(), why: hand.why.into(), at: wall(), outcome: cut(outcome).into() };
-    (*partition, record.key.as_deref().unwrap_or_default().to_vec(), mark.encode())
 }
 
 /// Says what would be done, and how it is done.
-fn tell_dry(selected: &Selected, what: &str, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let count = selected.entries.len();
+fn tell_dry(would: &QuarantineAnswer, what: &str, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     if as_json {
-        let by =
-            |((reason, topic), count): (&(String, String), &usize)| json!({ "reason": reason, "topic": topic, "count": count });
-        let not = |(why, count): (&String, &usize)| json!({ "why": why, "count": count });
-        let by: Vec<_> = selected.by_kind.iter().map(by).collect();
-        let not: Vec<_> = selected.not.iter().map(not).collect();
-        return say(out, format_args!("{}", json!({ "would": what, "count": count, "by": by, "not": not })));
+        return say(out, format_args!("{}", serde_json::to_string(would).expect("it is JSON")));
     }
-    say(out, format_args!("{} would be {what}", records(count)))?;
-    for ((reason, topic), count) in &selected.by_kind {
-        say(out, format_args!("  {count} {reason} from {topic}"))?;
+    let QuarantineAnswer { count, by_kind, not, sample, .. } = would;
+    say(out, format_args!("{} would be {what}", records(*count)))?;
+    for QuarantineKind { reason, topic, count } in by_kind {
+        say(out, format_args!("  {count} {reason} from {}", printable(topic.as_bytes())))?;
     }
-    for line in selected.some_lines() {
-        say(out, format_args!("  {line}"))?;
+    for QuarantineEntry { id, topic, partition, offset, reason, detail, .. } in sample {
+        let detail: String = detail.chars().take(100).collect();
+        let line = format!("{id}  {topic}/{partition}/{offset}  {reason}  {detail}");
+        say(out, format_args!("  {}", printable(line.as_bytes())))?;
     }
-    for (why, count) in &selected.not {
+    if *count > sample.len() {
+        say(out, format_args!("  and {} more", count - sample.len()))?;
+    }
+    for QuarantineNot { why, count } in not {
         say(out, format_args!("not {count}: {why}"))?;
     }
-    if count == 0 { Ok(()) } else { say(out, format_args!("nothing was done; to do it, add --expected {count} --why TEXT")) }
+    if *count == 0 { Ok(()) } else { say(out, format_args!("nothing was done; to do it, add --expected {count} --why TEXT")) }
 }

@@ -20,21 +20,20 @@ use ringmaster_schemas::journal::Redriven;
 use ringmaster_schemas::names::saga_id;
 use serde_json::json;
 
-use super::again::Inbox;
 use super::arguments::Asked;
 use super::buses::{self, Access, AnyBus, on_bus};
 use super::definitions::{require_topics, say};
 use super::entries;
 use super::exit::{Exit, Failure};
-use super::hand::{Hand, HandArguments, PaceArguments, Told};
+use super::hand::{HandArguments, PaceArguments, Telling};
 use super::progress::Progress;
 use super::run::stop_signal;
 use super::saga::saga;
 use super::select::time;
-use super::sources;
 use crate::api::client::Address;
 use crate::blocking::{self, Read};
 use crate::config::Config;
+use crate::redrive::{Hand, Inbox, Told, sources};
 use crate::runtime::{self, Knowledge};
 
 /// Records that are looked at in one go: a longer range is replayed in parts.
@@ -148,7 +147,7 @@ pub(super) fn input(config: &Config, arguments: &ReplayArguments, out: &mut dyn 
         let Some(hand) = hand.confirmed(survey.missing.len())? else { return survey.tell(arguments.hand.json, out) };
         let stop = stop_signal()?;
         let inbox = Inbox::find(bus, &config.prefix)?;
-        let mut told = Told::new(arguments.hand.json);
+        let mut told = Telling::new(arguments.hand.json);
         let rest = bring(bus, (&inbox, &topic.as_str().into(), &survey.missing), (&hand, pace), (&mut told, &stop), out)?;
         told.end(rest, out)
     })
@@ -294,7 +293,7 @@ fn bring(
     bus: &mut impl Bus,
     (inbox, topic, missing): (&Inbox, &Arc<str>, &[Missing]),
     (hand, pace): (&Hand<'_>, &PaceArguments),
-    (told, stop): (&mut Told, &AtomicBool),
+    (told, stop): (&mut Telling, &AtomicBool),
     out: &mut dyn Write,
 ) -> Result<usize, Failure> {
     let mut rest = missing;
@@ -312,7 +311,7 @@ fn bring(
         let became = inbox.bring(bus, &redriven, pace.rate.patience())?;
         for (redriven, became) in redriven.iter().zip(&became) {
             let from = format!("{}/{}/{}", redriven.topic, redriven.partition, redriven.offset);
-            told.became(None, &from, became, out)?;
+            told.tell(&Told::of(None, from, became), out)?;
         }
         rest = later;
         pace.rate.rest(since, some.len(), (missing.len() - rest.len(), missing.len()));

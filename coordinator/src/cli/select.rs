@@ -10,13 +10,13 @@ use ringmaster_schemas::json::time::parse_timestamp;
 use super::buses::AnyBus;
 use super::entries::{self, Place, Repeats, check_reason, parse_place};
 use super::exit::{Exit, Failure};
-use super::text::printable;
+use crate::api::{QuarantineAnswer, QuarantineBody, QuarantineEntry, QuarantineKind, QuarantineNot, written};
 use crate::config::Config;
 
 /// So many are done at once: more are done by narrower times, one after the other.
 const SELECTED_MAX: usize = 100_000;
-/// So many are told of each in a dry run.
-const LINES_MAX: usize = 5;
+/// So many are told in a dry run.
+const SAMPLE_MAX: usize = 5;
 
 /// What stands on the command line.
 #[derive(Debug, Args)]
@@ -59,6 +59,18 @@ impl SelectArguments {
             return Err(Failure::new(Exit::Usage, why));
         }
         Ok(())
+    }
+
+    /// As a coordinator is asked for them.
+    pub(super) fn body(&self) -> QuarantineBody {
+        QuarantineBody {
+            ids: self.ids.clone(),
+            reason: self.reason.clone(),
+            topic: self.topic.clone(),
+            since: self.since.map(written),
+            until: self.until.map(written),
+            ..QuarantineBody::default()
+        }
     }
 
     fn means(&self, record: &Quarantined) -> bool {
@@ -121,20 +133,27 @@ impl Selected {
             *self.not.entry(why).or_default() += 1;
             return;
         }
-        *self.by_kind.entry((record.reason.to_string(), printable(record.topic.as_bytes()))).or_default() += 1;
+        *self.by_kind.entry((record.reason.to_string(), record.topic.to_string())).or_default() += 1;
         self.entries.push((place, record));
     }
 
-    /// A few of them.
-    pub(super) fn some_lines(&self) -> Vec<String> {
-        let line = |((partition, offset), record): &(Place, Quarantined)| {
-            let from = format!("{}/{}/{}", record.topic, record.partition, record.offset);
-            let detail: String = record.detail.chars().take(100).collect();
-            printable(format!("{partition}/{offset}  {from}  {}  {detail}", record.reason).as_bytes())
+    /// What would be done to them, as a coordinator would say it.
+    pub(super) fn answer(&self) -> QuarantineAnswer {
+        let kind = |((reason, topic), count): (&(String, String), &usize)| QuarantineKind {
+            reason: reason.clone(),
+            topic: topic.clone(),
+            count: *count,
         };
-        let mut lines: Vec<String> = self.entries.iter().take(LINES_MAX).map(line).collect();
-        let more = self.entries.len().saturating_sub(LINES_MAX);
-        lines.extend((more > 0).then(|| format!("and {more} more")));
-        lines
+        let sample = self.entries.iter().take(SAMPLE_MAX).map(|(place, record)| QuarantineEntry::of(*place, record, None));
+        let ids = self.entries.iter().map(|((partition, offset), _)| format!("{partition}/{offset}"));
+        QuarantineAnswer {
+            ids: ids.collect(),
+            count: self.entries.len(),
+            by_kind: self.by_kind.iter().map(kind).collect(),
+            not: self.not.iter().map(|(why, count)| QuarantineNot { why: why.clone(), count: *count }).collect(),
+            sample: sample.collect(),
+            left: self.entries.len(),
+            ..QuarantineAnswer::default()
+        }
     }
 }

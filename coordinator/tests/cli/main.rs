@@ -10,6 +10,7 @@ mod live;
 mod manual;
 mod participants;
 mod port;
+mod quarantine;
 mod sagas;
 mod scale;
 mod scenarios;

@@ -3,18 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use ringmaster_bus::Bus;
+use ringmaster_bus::{Bus, BusError};
 use ringmaster_schemas::journal::Quarantined;
 use sha2::{Digest as _, Sha256};
 
-use super::exit::Failure;
 use crate::blocking::{self, Read};
 
 /// Records that lie no further apart are read in one go.
 const GAP_MAX: i64 = 1_000;
 
 /// Each of these as it lies in its topic; or why it cannot be had, or is another one.
-pub(super) fn read_again(bus: &mut impl Bus, wanted: &[&Quarantined]) -> Result<Vec<Result<Read, String>>, Failure> {
+pub(crate) fn read_again(bus: &mut impl Bus, wanted: &[&Quarantined]) -> Result<Vec<Result<Read, String>>, BusError> {
     let mut places: BTreeMap<(&str, i32), Vec<i64>> = BTreeMap::new();
     for record in wanted {
         places.entry((&record.topic, record.partition)).or_default().push(record.offset);
@@ -31,12 +30,12 @@ pub(super) fn read_again(bus: &mut impl Bus, wanted: &[&Quarantined]) -> Result<
 }
 
 /// What lies at these offsets of a partition that there is.
-pub(super) fn read_places(
+pub(crate) fn read_places(
     bus: &mut impl Bus,
     topic: &str,
     partition: i32,
     mut offsets: Vec<i64>,
-) -> Result<BTreeMap<i64, Read>, Failure> {
+) -> Result<BTreeMap<i64, Read>, BusError> {
     offsets.sort_unstable();
     let mut found = BTreeMap::new();
     for run in offsets.chunk_by(|before, after| after - before <= GAP_MAX) {
@@ -66,7 +65,7 @@ fn whole(record: &Quarantined, found: Option<&Read>) -> Result<Read, String> {
 }
 
 /// An answer needs neither time nor headers: what the quarantine keeps is enough, if it is all.
-pub(super) fn kept(record: &Quarantined) -> Option<Read> {
+pub(crate) fn kept(record: &Quarantined) -> Option<Read> {
     let is_whole = record.raw.len() as i64 == record.length;
     is_whole.then(|| Read {
         partition: record.partition,

@@ -4,12 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringmaster_bus::Bus;
+use ringmaster_bus::{Bus, BusError};
 use ringmaster_schemas::journal::{Change, JournalRecord, Redriven, SagaEvent, Turn};
 use ringmaster_schemas::names::{self, Topics, is_value};
-use serde_json::{Value, json};
 
-use super::exit::{Exit, Failure};
 use crate::blocking;
 
 /// What a record of the inbox has beside the record that it brings, and its log's own framing.
@@ -17,9 +15,12 @@ const BESIDE_BYTES: usize = 16 * 1024;
 /// Bytes that are on their way at once, over all partitions; one record is, however large.
 const ON_THEIR_WAY_BYTES_MAX: usize = 32 << 20;
 
+/// What helps where it is not known how far they came.
+const ON_THEIR_WAY: &str = "some may be on their way all the same: do it again; what was taken is known then";
+
 /// Where they go.
 #[derive(Debug)]
-pub(super) struct Inbox {
+pub(crate) struct Inbox {
     topics: Topics,
     partitions: i32,
     /// The largest record that it takes.
@@ -28,26 +29,26 @@ pub(super) struct Inbox {
 
 /// What became of one.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Became {
+pub struct Became {
     /// Sagas that it started.
-    began: BTreeSet<String>,
+    pub(super) began: BTreeSet<String>,
     /// Sagas that took it, or keep it until they want it.
-    taken: BTreeSet<String>,
+    pub(super) taken: BTreeSet<String>,
     /// Why it was understood and not taken.
-    rejected: BTreeSet<String>,
+    pub(super) rejected: BTreeSet<String>,
     /// Why it is in quarantine again.
-    quarantined: BTreeSet<String>,
+    pub(super) quarantined: BTreeSet<String>,
     /// Partitions of which nothing was heard.
     missing: usize,
 }
 
 impl Inbox {
     /// Asks the broker for it.
-    pub(super) fn find(bus: &mut impl Bus, prefix: &str) -> Result<Inbox, Failure> {
+    pub(crate) fn find(bus: &mut impl Bus, prefix: &str) -> Result<Inbox, BusError> {
         let topics = Topics::new(prefix);
         let Some(found) = bus.describe(&[&topics.inbox])?.into_iter().next().flatten() else {
             let why = format!("there is no topic {}: run `ringmaster topics apply`", topics.inbox);
-            return Err(Failure::new(Exit::Refused, why));
+            return Err(BusError::Refused(why));
         };
         let setting = found.settings.iter().find(|(name, _)| name == "max.message.bytes");
         let bytes_max = setting.and_then(|(_, value)| value.parse().ok()).unwrap_or(usize::MAX);
@@ -55,13 +56,13 @@ impl Inbox {
     }
 
     /// Why it takes no record of so many bytes, if so.
-    pub(super) fn refuses(&self, bytes: usize) -> Option<String> {
+    pub(crate) fn refuses(&self, bytes: usize) -> Option<String> {
         let most = self.bytes_max.saturating_sub(BESIDE_BYTES);
         (bytes > most).then(|| format!("its {bytes} bytes do not go by {}, which takes {most} bytes of one", self.topics.inbox))
     }
 
     /// How many of these may be on their way at once, at most so many and at least one.
-    pub(super) fn room(&self, bytes: impl Iterator<Item = usize>, most: usize) -> usize {
+    pub(crate) fn room(&self, bytes: impl Iterator<Item = usize>, most: usize) -> usize {
         let mut sum = 0_usize;
         let fits = bytes.take(most.max(1)).take_while(|bytes| {
             sum = sum.saturating_add(bytes.saturating_mul(self.partitions.max(1) as usize));
@@ -71,7 +72,7 @@ impl Inbox {
     }
 
     /// Brings records to all partitions, and waits until each of them has said what became of it, but no longer than this.
-    pub(super) fn bring(&self, bus: &mut impl Bus, records: &[Redriven], patience: Duration) -> Result<Vec<Became>, Failure> {
+    pub(crate) fn bring(&self, bus: &mut impl Bus, records: &[Redriven], patience: Duration) -> Result<Vec<Became>, BusError> {
         let bounds = blocking::bounds_each(bus, &self.topics.journal, 0..self.partitions)?;
         let from: Vec<(i32, i64)> = bounds.into_iter().map(|(partition, (_, end))| (partition, end)).collect();
         let each = records.iter().flat_map(|record| (0..self.partitions).map(move |partition| (record, partition)));
@@ -81,9 +82,9 @@ impl Inbox {
                 (partition, record.key.as_deref().unwrap_or_default().to_vec(), bytes)
             })
             .collect();
-        blocking::append_each(bus, &self.topics.inbox, &sent).map_err(|error| {
-            let hint = "some may be on their way all the same: do it again; what was taken is known then";
-            Failure::new(Failure::from(error.clone()).exit, format_args!("{error}\n({hint})"))
+        blocking::append_each(bus, &self.topics.inbox, &sent).map_err(|error| match error {
+            BusError::Unreachable(why) => BusError::Unreachable(format!("{why}\n({ON_THEIR_WAY})")),
+            other => other,
         })?;
         let mut open: BTreeMap<(Arc<str>, i32), usize> = BTreeMap::new();
         for (index, record) in records.iter().enumerate() {
@@ -145,17 +146,17 @@ impl Became {
     }
 
     /// Nothing was heard of it, or not of all of it.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.missing > 0
     }
 
     /// It lies in quarantine again.
-    pub(super) fn is_back(&self) -> bool {
+    pub(crate) fn is_back(&self) -> bool {
         !self.quarantined.is_empty()
     }
 
     /// In one word, for programs.
-    pub(super) fn word(&self) -> &'static str {
+    pub(crate) fn word(&self) -> &'static str {
         match self {
             _ if self.is_open() => "open",
             _ if self.is_back() => "quarantined",
@@ -167,7 +168,7 @@ impl Became {
     }
 
     /// For people.
-    pub(super) fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let mut words = Vec::new();
         let of = |ids: &BTreeSet<String>| {
             let name = |id: &String| if is_value(id) { "whoever waits for its value".to_owned() } else { id.clone() };
@@ -179,17 +180,6 @@ impl Became {
         words.extend(self.quarantined.iter().map(|why| format!("it is back in quarantine: {why}")));
         words.extend(self.is_open().then(|| format!("nothing was heard of {} partitions", self.missing)));
         if words.is_empty() { "it means nothing here: no saga starts on it, or waits for it".to_owned() } else { words.join("; ") }
-    }
-
-    /// As JSON.
-    pub(super) fn json(&self) -> Value {
-        json!({
-            "result": self.word(),
-            "started": self.began,
-            "taken": self.taken,
-            "rejected": self.rejected,
-            "quarantined": self.quarantined,
-        })
     }
 }
 
