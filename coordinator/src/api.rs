@@ -35,6 +35,7 @@ pub mod problem;
 mod quarantine;
 mod redrive;
 mod routes;
+mod row;
 mod saga;
 mod saga_graph;
 mod sagas;
@@ -67,7 +68,7 @@ pub use crate::audit::{ActLine, ActPage};
 use crate::batches::Batches;
 use crate::config::Setting;
 pub use crate::history::{HistoryCause, HistoryEvent, HistoryPage, HistorySent, HistoryTurn};
-use crate::runtime::{NOT_CLAIMED, Newest, PartitionStatus, Status, wall};
+use crate::runtime::{FollowedStatus, NOT_CLAIMED, Newest, PartitionStatus, Status, wall};
 use crate::scaling::Scaling;
 use crate::telemetry::Metrics;
 use acts::by_whom;
@@ -94,6 +95,7 @@ pub use peers::Peers;
 use problem::Problem;
 pub use quarantine::{Quarantine, QuarantineEntry, QuarantineMarked, QuarantineWhole};
 pub use redrive::{QuarantineAnswer, QuarantineBody, QuarantineKind, QuarantineNot};
+pub use row::{SagaEntry, SagaFailure, SagaReason, SagaRow, SagaWhy};
 pub(crate) use saga::{partition_of, whenever, written};
 pub use saga_graph::{SagaGraph, StepState};
 pub(crate) use scaling::not_found as scaling_not_found;
@@ -231,10 +233,19 @@ async fn readiness(State(sources): State<Arc<Sources>>) -> Response {
 const NOT_JOINED: &str =
     "the group has not said yet which partitions are this instance's: is the broker reachable? Another one may be handing over";
 
+/// The partitions of this instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+struct Partitions {
+    /// Those that it has.
+    partitions: Vec<PartitionStatus>,
+    /// Those that it only follows.
+    followed: Vec<FollowedStatus>,
+}
+
 /// Where each partition stands that this instance has, and which it only follows.
-#[utoipa::path(get, path = "/api/v1/partitions", tag = "operation", responses((status = 200, body = Value), Problems))]
-async fn partitions(State(sources): State<Arc<Sources>>) -> Response {
-    Json(json!({ "partitions": sources.status.partitions(), "followed": sources.status.followed() })).into_response()
+#[utoipa::path(get, path = "/api/v1/partitions", tag = "operation", responses((status = 200, body = Partitions), Problems))]
+async fn partitions(State(sources): State<Arc<Sources>>) -> Json<Partitions> {
+    Json(Partitions { partitions: sources.status.partitions(), followed: sources.status.followed() })
 }
 
 /// How many sagas stand where, and what has happened.
@@ -288,16 +299,29 @@ async fn me(Extension(principal): Extension<Principal>) -> Json<Me> {
     Json(Me { name: principal.name, roles })
 }
 
+/// The tokens that there are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+struct HeldTokens {
+    /// They.
+    tokens: Vec<HeldToken>,
+}
+
+/// A token, and when it was last used here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+struct HeldToken {
+    #[serde(flatten)]
+    token: tokens::Shown,
+    /// When it was last used with this instance; null: not since that was started.
+    last_used: Option<String>,
+}
+
 /// Which tokens there are, and when each was last used here: of secrets nothing is known.
-#[utoipa::path(get, path = "/api/v1/tokens", tag = "access", responses((status = 200, body = Value), Problems))]
-async fn held_tokens(State(sources): State<Arc<Sources>>) -> Response {
+#[utoipa::path(get, path = "/api/v1/tokens", tag = "access", responses((status = 200, body = HeldTokens), Problems))]
+async fn held_tokens(State(sources): State<Arc<Sources>>) -> Json<HeldTokens> {
     let (tokens, now) = (sources.tokens.as_ref().map(|tokens| tokens.list()).unwrap_or_default(), wall());
-    let shown = |(known, used): &(tokens::Known, Option<i64>)| {
-        let mut shown = known.show(now);
-        shown["last_used"] = saga::time(*used);
-        shown
-    };
-    Json(json!({ "tokens": tokens.iter().map(shown).collect::<Vec<_>>() })).into_response()
+    let shown =
+        |(known, used): &(tokens::Known, Option<i64>)| HeldToken { token: known.show(now), last_used: used.and_then(saga::moment) };
+    Json(HeldTokens { tokens: tokens.iter().map(shown).collect() })
 }
 
 #[cfg(test)]

@@ -132,7 +132,9 @@ fn row_of(sources: &Sources, request: &Request, id: &str, partition: i32) -> Res
     if sources.hosted().contains(&partition) {
         let found = saga::look_up(&*sources.store, &sources.knowledge.get(), partition, id);
         let found = found.map_err(|why| Problem::Failed.because(why))?;
-        return found.map(|shown| Row::of(&shown)).ok_or_else(|| not_there(saga::not_found(id)));
+        return found
+            .map(|shown| Row::of(&serde_json::to_value(shown).expect("it is JSON")))
+            .ok_or_else(|| not_there(saga::not_found(id)));
     }
     let elsewhere = |why: String| {
         let detail = format!(

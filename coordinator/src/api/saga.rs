@@ -7,8 +7,9 @@ use ringmaster_schemas::json::time::put_timestamp;
 use ringmaster_schemas::names;
 use ringmaster_schemas::state::{Checkpoint, Children, ClaimedValue, Entry, Paused, RowKey, Saga};
 use ringmaster_store::Store;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::row::{SagaClaim, SagaEarly, SagaEntry, SagaFailure, SagaItems, SagaOrder, SagaPaused, SagaRow, SagaTerm, SagaTurns};
 use super::why;
 use crate::runtime::Knowledge;
 
@@ -37,46 +38,31 @@ pub(super) fn not_found(id: &str) -> String {
     }
 }
 
-/// The saga as JSON, with the journal offset that it is true at; none if there is no such row.
-pub(super) fn look_up(store: &dyn Store, known: &Knowledge, partition: i32, id: &str) -> Result<Option<Value>, String> {
+/// The saga, with the journal offset that it is true at; none if there is no such row.
+pub(super) fn look_up(store: &dyn Store, known: &Knowledge, partition: i32, id: &str) -> Result<Option<SagaRow>, String> {
     // The checkpoint first: the row is at least as new, never older than what is said.
     let checkpoint = store.checkpoint(partition).map_err(|error| error.to_string())?;
     let Some(bytes) = store.row(partition, &RowKey::saga(id)).map_err(|error| error.to_string())? else {
         return Ok(None);
     };
     let saga = Saga::decode(&id.into(), &bytes).map_err(|error| format!("row of '{id}': {error}"))?;
-    let mut shown = show(&saga);
+    let mut shown = show(&saga, partition, checkpoint.as_ref());
+    (shown.version_number, _) = why::version(&known.catalog, &saga);
     if !saga.began() {
-        for of_a_start in ["version", "started_at", "source", "traceparent"] {
-            shown[of_a_start] = Value::Null;
-        }
-        shown["why"] = json!([]);
+        (shown.version, shown.started_at, shown.source, shown.traceparent) = (None, None, None, None);
+        shown.why = Some(Vec::new());
     }
-    if !saga.claims().is_empty() {
-        shown["claims"] = saga.claims().iter().map(claimed).collect();
-    }
-    if let Some(search) = searched(&saga) {
-        shown["search"] = search;
-    }
-    let (number, _) = why::version(&known.catalog, &saga);
-    // The id of a sub-saga begins with the saga's above it.
     if let Some(definition) = known.catalog.by_hash(&saga.head.version()) {
-        shown["definition"] = (*definition.name).into();
-    }
-    shown["version_number"] = number.into();
-    if let Some(definition) = known.catalog.by_hash(&saga.head.version()) {
-        for (entry, shown) in saga.entries.iter().zip(shown["entries"].as_array_mut().into_iter().flatten()) {
+        // The id of a sub-saga begins with the saga's above it.
+        shown.definition = (*definition.name).into();
+        for (entry, shown) in saga.entries.iter().zip(&mut shown.entries) {
             // What sends no command does not say its name itself, or that of the step in it that failed.
-            shown["step"] = name_of(definition, entry).into();
-            shown["waits"] = reason_of(definition, entry).into();
+            shown.step = name_of(definition, entry);
+            shown.waits = reason_of(definition, entry).to_owned();
         }
-        shown["on_the_way"] = why::on_the_way(definition, &saga).into();
-        shown["why"] = why::reasons(definition, &known.schemas, store, partition, &saga)?.into();
+        shown.on_the_way = Some(why::on_the_way(definition, &saga));
+        shown.why = Some(why::reasons(definition, &known.schemas, store, partition, &saga)?);
     }
-    shown["more"] = json!([format!("ringmaster saga why {id}"), format!("ringmaster saga history {id}")]);
-    shown["partition"] = partition.into();
-    shown["as_of_journal_offset"] = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.journal_offset).into();
-    shown["as_of_term"] = checkpoint.as_ref().map(term).into();
     Ok(Some(shown))
 }
 
@@ -88,114 +74,112 @@ pub(crate) fn whenever(mut shown: Value) -> Value {
     shown
 }
 
-/// What it is found by.
-fn searched(saga: &Saga) -> Option<Value> {
-    let all: serde_json::Map<String, Value> =
-        saga.head.search().keys().map(|key| (key.name.to_owned(), Value::from(key.value))).collect();
-    (!all.is_empty()).then_some(Value::Object(all))
-}
-
-fn show(saga: &Saga) -> Value {
-    let head = saga.head.fields();
-    json!({
-        "saga": &*saga.id,
-        "item_of": names::below(&saga.id).filter(|below| below.item.is_some()).map(|below| below.above),
-        "run_by": names::below(&saga.id).filter(|below| below.item.is_none()).map(|below| below.above),
-        "definition": saga.definition(),
-        "version": names::hex(&head.version),
-        "key": &*saga.key(),
-        "status": saga.status.as_str(),
-        "stuck": saga.stuck(),
-        "turns": turns(saga),
-        "if_turn": saga.turns.last(),
-        "started_at": time(Some(head.started_at)),
-        "deadline_at": time(saga.deadline_at),
-        "held_since": time(saga.held_since),
-        "paused": saga.paused().map(paused),
-        "passed": saga.passed,
-        "late": saga.late,
-        "due_at": time(Some(saga.due_at())),
-        "ended_at": time(saga.ended.as_ref().map(|end| end.at)),
-        "expires_at": time(saga.ended.as_ref().map(|end| end.expires_at)),
-        "source": head.source,
-        "traceparent": head.traceparent,
-        "failure": saga.failure.as_deref().map(failure),
-        "entries": saga.entries.iter().map(entry).collect::<Vec<_>>(),
-        "early_events": saga.early().iter().map(|event| early(event)).collect::<Vec<_>>(),
-    })
-}
-
-/// Which records count behind what is shown: those of this claim, from this number on.
-fn term(checkpoint: &Checkpoint) -> Value {
-    json!({ "claim_offset": checkpoint.claim_offset, "claim": names::hex(&checkpoint.claim), "number": checkpoint.number })
-}
-
-/// Who paused it, and what becomes of it.
-fn paused(paused: &Paused) -> Value {
-    match paused.is_with_above() {
-        true => json!({ "since": time(Some(paused.since)), "with": &*paused.why }),
-        false => json!({ "since": time(Some(paused.since)), "by": &*paused.by, "why": &*paused.why }),
+fn show(saga: &Saga, partition: i32, checkpoint: Option<&Checkpoint>) -> SagaRow {
+    let (head, id) = (saga.head.fields(), &*saga.id);
+    let below = names::below(id);
+    let (first, left_out, last) = saga.turns.told();
+    SagaRow {
+        saga: id.to_owned(),
+        item_of: below.as_ref().filter(|below| below.item.is_some()).map(|below| below.above.to_owned()),
+        run_by: below.as_ref().filter(|below| below.item.is_none()).map(|below| below.above.to_owned()),
+        definition: saga.definition().to_owned(),
+        version: Some(names::hex(&head.version)),
+        version_number: None,
+        key: saga.key().into_owned(),
+        status: saga.status.as_str().to_owned(),
+        stuck: saga.stuck(),
+        turns: SagaTurns { first, left_out, last },
+        if_turn: saga.turns.last(),
+        started_at: moment(head.started_at),
+        deadline_at: saga.deadline_at.and_then(moment),
+        held_since: saga.held_since.and_then(moment),
+        paused: saga.paused().map(paused),
+        passed: saga.passed,
+        late: saga.late,
+        due_at: moment(saga.due_at()),
+        ended_at: saga.ended.as_ref().and_then(|end| moment(end.at)),
+        expires_at: saga.ended.as_ref().and_then(|end| moment(end.expires_at)),
+        source: Some(head.source.to_owned()),
+        traceparent: head.traceparent.map(str::to_owned),
+        failure: saga.failure.as_deref().map(failure),
+        entries: saga.entries.iter().map(entry).collect(),
+        early_events: saga.early().iter().map(|event| early(event)).collect(),
+        why: None,
+        on_the_way: None,
+        claims: saga.claims().iter().map(claimed).collect(),
+        search: saga.head.search().keys().map(|key| (key.name.to_owned(), key.value.to_owned())).collect(),
+        more: vec![format!("ringmaster saga why {id}"), format!("ringmaster saga history {id}")],
+        partition,
+        as_of_journal_offset: checkpoint.map_or(0, |checkpoint| checkpoint.journal_offset),
+        as_of_term: checkpoint.map(term),
     }
 }
 
-/// An event that came before something waits for it.
-fn early(event: &KeptEvent) -> Value {
-    json!({ "topic": &*event.topic, "kind": &*event.kind, "source": &*event.source, "kept_until": time(Some(event.until)) })
+fn term(checkpoint: &Checkpoint) -> SagaTerm {
+    SagaTerm { claim_offset: checkpoint.claim_offset, claim: names::hex(&checkpoint.claim), number: checkpoint.number }
 }
 
-/// A value by which the event of a wait is known.
-fn claimed(claim: &ClaimedValue) -> Value {
-    let name = &claim.name;
-    json!({ "entry": claim.place, "topic": &*name.topic, "kind": &*name.kind, "field": &*name.field, "value": &*name.value, "granted": claim.granted })
+/// Who paused it, and what becomes of it.
+fn paused(paused: &Paused) -> SagaPaused {
+    let (since, why) = (moment(paused.since), Some((*paused.why).to_owned()));
+    match paused.is_with_above() {
+        true => SagaPaused { since, with: why, by: None, why: None },
+        false => SagaPaused { since, with: None, by: Some((*paused.by).to_owned()), why },
+    }
 }
 
-pub(super) fn failure(failure: &Failure) -> Value {
-    json!({ "code": &*failure.code, "step": &*failure.step, "kind": failure.kind.as_str(), "message": &*failure.message })
+fn early(event: &KeptEvent) -> SagaEarly {
+    let text = |text: &str| text.to_owned();
+    SagaEarly { topic: text(&event.topic), kind: text(&event.kind), source: text(&event.source), kept_until: moment(event.until) }
 }
 
-fn entry(entry: &Entry) -> Value {
-    json!({
-        "step": entry.name(),
-        "node": entry.node,
-        "round": entry.round,
-        "work": entry.work.as_str(),
-        "waits": entry.waits.as_str(),
-        "since": time(Some(entry.since)),
-        "due_at": time(Some(entry.due_at())),
-        "attempt": entry.attempt,
-        "order": entry.order.as_ref().map(|order| asked(&order.fields(), entry.body().len())),
-        "failure": entry.failure().map(|why| failure(why)),
-        "stray_since": time(entry.stray()),
-        "items": entry.children().map(items),
-    })
+fn claimed(claim: &ClaimedValue) -> SagaClaim {
+    let (name, text) = (&claim.name, |text: &str| text.to_owned());
+    let (topic, kind, field, value) = (text(&name.topic), text(&name.kind), text(&name.field), text(&name.value));
+    SagaClaim { entry: claim.place, topic, kind, field, value, granted: claim.granted }
 }
 
-/// The items of a for_each, as far as its saga's row knows them; each has a row of its own.
-fn items(rows: &Children) -> Value {
-    json!({
-        "count": rows.count,
-        "begun": rows.begun,
-        "at_once": rows.at_once,
-        "under_way": rows.open.iter().map(|child| child.index).collect::<Vec<_>>(),
-        "held": rows.open.iter().filter(|child| child.held).map(|child| child.index).collect::<Vec<_>>(),
-    })
+pub(super) fn failure(failure: &Failure) -> SagaFailure {
+    SagaFailure {
+        code: (*failure.code).to_owned(),
+        step: (*failure.step).to_owned(),
+        kind: failure.kind.as_str().to_owned(),
+        message: (*failure.message).to_owned(),
+    }
 }
 
-fn asked(order: &OrderFields<'_>, body_bytes: usize) -> Value {
-    json!({
-        "command": order.command,
-        "first_time": time(Some(order.first_time)),
-        "until": time(Some(order.until)),
-        "body_bytes": body_bytes,
-    })
+fn entry(entry: &Entry) -> SagaEntry {
+    SagaEntry {
+        step: entry.name().to_owned(),
+        node: entry.node,
+        round: entry.round,
+        work: entry.work.as_str().to_owned(),
+        waits: entry.waits.as_str().to_owned(),
+        since: moment(entry.since),
+        due_at: moment(entry.due_at()),
+        attempt: entry.attempt,
+        order: entry.order.as_ref().map(|order| asked(&order.fields(), entry.body().len())),
+        failure: entry.failure().map(|why| failure(why)),
+        stray_since: entry.stray().and_then(moment),
+        items: entry.children().map(items),
+    }
 }
 
-/// RFC 3339; null for "not yet" and "never".
-pub(super) fn time(at: Option<Millis>) -> Value {
-    at.and_then(moment).into()
+fn items(rows: &Children) -> SagaItems {
+    SagaItems {
+        count: rows.count,
+        begun: rows.begun,
+        at_once: rows.at_once,
+        under_way: rows.open.iter().map(|child| child.index).collect(),
+        held: rows.open.iter().filter(|child| child.held).map(|child| child.index).collect(),
+    }
 }
 
-/// The same as text; none for "never".
+fn asked(order: &OrderFields<'_>, body_bytes: usize) -> SagaOrder {
+    SagaOrder { command: order.command.to_owned(), first_time: moment(order.first_time), until: moment(order.until), body_bytes }
+}
+
+/// RFC 3339; none for "never".
 pub(super) fn moment(at: Millis) -> Option<String> {
     (at != Millis::MAX).then(|| written(at))
 }
@@ -205,12 +189,6 @@ pub(crate) fn written(at: Millis) -> String {
     let mut text = String::with_capacity(32);
     put_timestamp(at.saturating_mul(1_000), &mut text);
     text
-}
-
-/// Where in the journal of its partition it was changed.
-fn turns(saga: &Saga) -> Value {
-    let (first, left_out, last) = saga.turns.told();
-    json!({ "first": first, "left_out": left_out, "last": last })
 }
 
 #[cfg(test)]

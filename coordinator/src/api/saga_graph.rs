@@ -61,7 +61,7 @@ pub struct StepState {
     responses((status = 200, body = SagaGraph), Problems)
 )]
 pub(super) async fn graph(State(sources): State<Arc<Sources>>, request: Request, Query(query): Query<IdQuery>) -> Response {
-    found(&sources, &request, &query, |row| match drawn(&sources, &row) {
+    found(&sources, &request, &query, |row| match drawn(&sources, &serde_json::to_value(row).expect("it is JSON")) {
         Ok(drawn) => Json(drawn).into_response(),
         Err(refusal) => refusal.into_response(),
     })

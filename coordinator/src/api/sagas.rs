@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ringmaster_schemas::names::percent_encode;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::client::Answer;
@@ -17,6 +17,7 @@ use super::fresh::AtLeast;
 use super::list::{self, Asked, Bounds, LIMIT_MAX, Question, Refused, SELECT_MAX, SagaPage};
 use super::openapi::Problems;
 use super::problem::{NOTHING_HERE, Problem, RETRY_AFTER, Refusal};
+use super::row::{SagaRow, SagaWhy};
 use super::{Sources, overview, saga};
 use crate::runtime::{NOT_CLAIMED, PartitionStatus, wall};
 
@@ -132,42 +133,19 @@ fn here(sources: &Sources, scope: &Scope, question: &Question) -> Result<SagaPag
 }
 
 /// A saga by its id: its whole row, without bodies.
-#[utoipa::path(get, path = "/api/v1/saga", tag = "sagas", params(IdQuery), responses((status = 200, body = Value), Problems))]
+#[utoipa::path(get, path = "/api/v1/saga", tag = "sagas", params(IdQuery), responses((status = 200, body = SagaRow), Problems))]
 pub(super) async fn saga(State(sources): State<Arc<Sources>>, request: Request, Query(query): Query<IdQuery>) -> Response {
     found(&sources, &request, &query, |found| Json(found).into_response())
 }
 
 /// What a saga waits for: of what is known of it, what says that.
-#[utoipa::path(get, path = "/api/v1/saga/why", tag = "sagas", params(IdQuery), responses((status = 200, body = Value), Problems))]
+#[utoipa::path(get, path = "/api/v1/saga/why", tag = "sagas", params(IdQuery), responses((status = 200, body = SagaWhy), Problems))]
 pub(super) async fn why(State(sources): State<Arc<Sources>>, request: Request, Query(query): Query<IdQuery>) -> Response {
-    found(&sources, &request, &query, |mut found| {
-        let parts = WHY.iter().map(|part| ((*part).to_owned(), found[*part].take()));
-        Json(Value::Object(parts.collect::<Map<_, _>>())).into_response()
-    })
+    found(&sources, &request, &query, |found| Json(SagaWhy::from(found)).into_response())
 }
 
-/// What says why a saga waits.
-const WHY: [&str; 16] = [
-    "saga",
-    "item_of",
-    "run_by",
-    "definition",
-    "version",
-    "version_number",
-    "status",
-    "started_at",
-    "deadline_at",
-    "held_since",
-    "paused",
-    "ended_at",
-    "expires_at",
-    "if_turn",
-    "why",
-    "early_events",
-];
-
 /// What is known of a saga, of this instance, or what that which has it answers to the same question.
-pub(super) fn found(sources: &Sources, request: &Request, query: &IdQuery, shown: impl FnOnce(Value) -> Response) -> Response {
+pub(super) fn found(sources: &Sources, request: &Request, query: &IdQuery, shown: impl FnOnce(SagaRow) -> Response) -> Response {
     let id = &*query.id;
     let Some(partition) = saga::partition_of(id, sources.partitions) else {
         let why = format!("'{id}' is not a saga id such as order-fulfilment/ord-17");
@@ -201,7 +179,8 @@ pub(super) fn approvals(
     let partition = saga::partition_of(id, sources.partitions).ok_or_else(nothing)?;
     let found = if sources.hosted().contains(&partition) {
         let found = saga::look_up(&*sources.store, &sources.knowledge.get(), partition, id);
-        found.map_err(|why| Problem::Failed.because(why))?.ok_or_else(|| not_there(sources, id, partition))?
+        let found = found.map_err(|why| Problem::Failed.because(why))?.ok_or_else(|| not_there(sources, id, partition))?;
+        serde_json::to_value(found).expect("it is JSON")
     } else {
         let mut path = "/api/v1/saga/why?id=".to_owned();
         percent_encode(id, &mut path);

@@ -1,4 +1,4 @@
-//! Why a saga waits, as JSON: what its row says, and whether what it asks for was delivered.
+//! Why a saga waits: what its row says, and whether what it asks for was delivered.
 
 use std::sync::Arc;
 
@@ -9,9 +9,10 @@ use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::state::{Breaker, BreakerState, Detail, OutboxEffect, RowKey, RowKind, Saga, Waits};
 use ringmaster_schemas::wire;
 use ringmaster_store::Store;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::saga::{failure, time};
+use super::row::{SagaBreaker, SagaPassed, SagaReason};
+use super::saga::{failure, moment};
 
 /// A command whose topic does not take it.
 struct Undeliverable {
@@ -26,7 +27,7 @@ pub(super) fn reasons(
     store: &dyn Store,
     partition: i32,
     saga: &Saga,
-) -> Result<Vec<Value>, String> {
+) -> Result<Vec<SagaReason>, String> {
     let leaves = why(definition, saga);
     let asks = leaves.iter().any(|leaf| leaf.waits == Waits::Reply);
     let apart = if asks { undeliverable(store, schemas, partition)? } else { Vec::new() };
@@ -35,10 +36,10 @@ pub(super) fn reasons(
         let stands = apart.iter().find(|command| leaf.waits == Waits::Reply && command.idempotency_key == key);
         let mut shown = reason(leaf, stands);
         if let Some(entry) = leaf.place.and_then(|place| saga.entry(place)).filter(|_| leaf.waits == Waits::Children) {
-            shown["reason"] = reason_of(definition, entry).into();
+            shown.reason = reason_of(definition, entry).to_owned();
         }
         if let Some(Detail::Asked { roles, .. }) = leaf.place.and_then(|place| saga.entry(place)).and_then(|entry| entry.detail()) {
-            shown["roles"] = roles.iter().map(|role| &**role).collect();
+            shown.roles = Some(roles.iter().map(|role| (**role).to_owned()).collect());
         }
         if let Some(participant) = leaf.place.and_then(|place| saga.entry(place)).and_then(|entry| entry.parked_for()) {
             let row = store.row(partition, &RowKey::Breaker(participant.clone())).map_err(|error| error.to_string())?;
@@ -51,41 +52,44 @@ pub(super) fn reasons(
 }
 
 /// Whose breaker it waits for, and why that is not closed; none if it is by now.
-fn parked(shown: &mut Value, participant: &str, breaker: Option<Breaker>) {
+fn parked(shown: &mut SagaReason, participant: &str, breaker: Option<Breaker>) {
     let is_resumed = breaker.as_ref().is_none_or(|breaker| breaker.state == BreakerState::Draining);
-    shown["participant"] = participant.into();
-    shown["breaker"] = breaker.map_or(Value::Null, |breaker| {
-        let Breaker { state, since, by, why } = breaker;
-        json!({ "state": state.as_str(), "since": time(Some(since)), "by": by.as_deref(), "why": &*why })
+    shown.participant = Some(participant.to_owned());
+    shown.breaker = breaker.map(|Breaker { state, since, by, why }| SagaBreaker {
+        state: state.as_str().to_owned(),
+        since: moment(since),
+        by: by.map(|by| (*by).to_owned()),
+        why: (*why).to_owned(),
     });
     // Nobody need resume what is asked again.
     let resume = format!("ringmaster participant resume {participant} ");
-    if is_resumed && let Some(ways) = shown["ways_out"].as_array_mut() {
-        ways.retain(|way| !way.as_str().is_some_and(|way| way.starts_with(&resume)));
+    if is_resumed {
+        shown.ways_out.retain(|way| !way.starts_with(&resume));
     }
 }
 
-fn reason(leaf: &Why, stands: Option<&Undeliverable>) -> Value {
-    let mut shown = json!({
-        "place": leaf.place,
-        "step": leaf.step,
-        "undo": leaf.direction == Direction::Undo,
-        "reason": leaf.waits.as_str(),
-        "since": time(Some(leaf.since)),
-        "wakes_at": time(leaf.wakes_at),
-        "waits_for": leaf.what,
-        "wakes_it": leaf.then,
-        "ways_out": leaf.ways_out,
-        "failure": leaf.failure.as_deref().map(failure),
-    });
-    if let Some(show) = &leaf.show {
-        shown["show"] = serde_json::from_str(show).unwrap_or_else(|_| Value::String(show.to_string()));
-    }
+fn reason(leaf: &Why, stands: Option<&Undeliverable>) -> SagaReason {
+    let show = |show: &Arc<str>| serde_json::from_str(show).unwrap_or_else(|_| Value::String(show.to_string()));
+    let mut shown = SagaReason {
+        place: leaf.place,
+        step: leaf.step.clone(),
+        undo: leaf.direction == Direction::Undo,
+        reason: leaf.waits.as_str().to_owned(),
+        since: moment(leaf.since),
+        wakes_at: leaf.wakes_at.and_then(moment),
+        waits_for: leaf.what.clone(),
+        wakes_it: leaf.then.clone(),
+        ways_out: leaf.ways_out.clone(),
+        failure: leaf.failure.as_deref().map(failure),
+        show: leaf.show.as_ref().map(show),
+        roles: None,
+        participant: None,
+        breaker: None,
+    };
     if let Some(Undeliverable { topic, .. }) = stands {
-        shown["reason"] = "undeliverable".into();
-        shown["waits_for"] = format!("the topic {topic}: it does not take the command").into();
-        shown["ways_out"] =
-            json!([format!("mend the topic {topic}: it is tried again every few seconds; /readyz and the log say more")]);
+        shown.reason = "undeliverable".to_owned();
+        shown.waits_for = format!("the topic {topic}: it does not take the command");
+        shown.ways_out = vec![format!("mend the topic {topic}: it is tried again every few seconds; /readyz and the log say more")];
     }
     shown
 }
@@ -109,7 +113,7 @@ fn undeliverable(store: &dyn Store, schemas: &Schemas, partition: i32) -> Result
 }
 
 /// What the row says of nodes that leave no entry.
-pub(super) fn on_the_way(definition: &Definition, saga: &Saga) -> Vec<Value> {
+pub(super) fn on_the_way(definition: &Definition, saga: &Saga) -> Vec<SagaPassed> {
     let each = passed(definition, saga).into_iter().map(|(number, what)| {
         let became = match what {
             Passed::Skipped => "skipped".to_owned(),
@@ -117,7 +121,7 @@ pub(super) fn on_the_way(definition: &Definition, saga: &Saga) -> Vec<Value> {
             Passed::EmittedOrSkipped => "emitted or skipped: the history knows".to_owned(),
             Passed::Arm(arm) => format!("arm {arm}"),
         };
-        json!({ "step": &*definition.nodes[usize::from(number)].name, "what": became })
+        SagaPassed { step: (*definition.nodes[usize::from(number)].name).to_owned(), what: became }
     });
     each.collect()
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use ringmaster_bus::clock::wall;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::definitions::say;
@@ -106,7 +107,7 @@ pub(super) fn token(config: &Config, command: &TokenCommand, out: &mut dyn Write
                 // Nothing else, so that it can be sent into a file as it is.
                 return say(out, format_args!("{token}"));
             }
-            let mut shown = known.show(now);
+            let mut shown = json_of(&known.show(now));
             shown["token"] = token.into();
             say(out, format_args!("{shown}"))
         }
@@ -116,7 +117,7 @@ pub(super) fn token(config: &Config, command: &TokenCommand, out: &mut dyn Write
                     let answer = super::asking::ask(config, api.as_ref(), "/api/v1/tokens")?;
                     answer["tokens"].as_array().cloned().unwrap_or_default()
                 }
-                None => file.of(config)?.read().map_err(failed)?.iter().map(|known| known.show(now)).collect(),
+                None => file.of(config)?.read().map_err(failed)?.iter().map(|known| json_of(&known.show(now))).collect(),
             };
             list(&all, *json, api.is_some(), out)
         }
@@ -134,6 +135,10 @@ pub(super) fn token(config: &Config, command: &TokenCommand, out: &mut dyn Write
             }
         }
     }
+}
+
+fn json_of(shown: &impl Serialize) -> Value {
+    serde_json::to_value(shown).expect("it is JSON")
 }
 
 fn list(all: &[Value], as_json: bool, with_use: bool, out: &mut dyn Write) -> Result<(), Failure> {

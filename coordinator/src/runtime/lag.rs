@@ -15,10 +15,11 @@ use ringmaster_schemas::Millis;
 use super::status::Status;
 
 /// How far an input is read.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct ReadStatus {
     /// The topic.
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String)]
     pub topic: Arc<str>,
     /// Which partition of it.
     pub partition: i32,

@@ -33,7 +33,7 @@ pub struct Status {
 }
 
 /// A partition that another instance owns, and that is followed here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct FollowedStatus {
     /// Which.
     pub partition: i32,
@@ -44,12 +44,13 @@ pub struct FollowedStatus {
 }
 
 /// One partition's state at some recent moment.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct PartitionStatus {
     /// Which.
     pub partition: i32,
     /// Where it stands: idle, claiming, replaying, waiting, owning, scanning, stopped (what is followed is told by itself).
     #[serde(serialize_with = "as_word")]
+    #[schema(value_type = String)]
     pub phase: StageName,
     /// The next journal offset.
     pub journal_offset: i64,
@@ -75,6 +76,7 @@ pub struct PartitionStatus {
     pub reads: Vec<ReadStatus>,
     /// Which inputs are held because a bound is reached: nothing, starts, all.
     #[serde(serialize_with = "as_held")]
+    #[schema(value_type = String)]
     pub held: Held,
     /// What its state was made of, if the store had nothing when it was claimed here.
     pub restored: Option<RestoredStatus>,
@@ -83,7 +85,7 @@ pub struct PartitionStatus {
 }
 
 /// A state that was made anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct RestoredStatus {
     /// The snapshot's number; none if it was made of the journal alone.
     pub snapshot: Option<i64>,
@@ -96,7 +98,7 @@ pub struct RestoredStatus {
 }
 
 /// A snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct SnapshotStatus {
     /// Its number.
     pub number: i64,

@@ -12,15 +12,16 @@ mod live;
 use std::fmt;
 
 use ring::rand::{SecureRandom, SystemRandom};
-use serde_json::{Value, json};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 pub(crate) use file::private;
 pub use file::{Made, TokenFile};
 pub use live::Tokens;
 
 use super::allowed::Role;
-use super::saga::time;
+use super::saga::moment;
 
 /// What every token begins with, so that scanners of leaked secrets know it.
 const PREFIX: &str = "rm_";
@@ -52,16 +53,16 @@ pub struct Known {
 
 impl Known {
     /// As programs see it.
-    pub fn show(&self, now: i64) -> Value {
-        json!({
-            "id": self.id,
-            "name": self.name,
-            "roles": self.roles.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "state": self.state(now).to_string(),
-            "created": time(Some(self.created)),
-            "expires": time(Some(self.expires)),
-            "revoked": time(self.revoked),
-        })
+    pub fn show(&self, now: i64) -> Shown {
+        Shown {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            roles: self.roles.iter().map(ToString::to_string).collect(),
+            state: self.state(now).to_string(),
+            created: moment(self.created),
+            expires: moment(self.expires),
+            revoked: self.revoked.and_then(moment),
+        }
     }
 
     /// Whether it is good: for people, and as the coordinator sees it.
@@ -72,6 +73,26 @@ impl Known {
             None => State::Good,
         }
     }
+}
+
+/// A token as programs see it: nothing of its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Token)]
+pub struct Shown {
+    /// What tells it from others.
+    pub id: String,
+    /// Whose it is.
+    pub name: String,
+    /// What they may.
+    pub roles: Vec<String>,
+    /// good, expired or revoked.
+    pub state: String,
+    /// When it was made.
+    pub created: Option<String>,
+    /// Until when it is good; null: for ever.
+    pub expires: Option<String>,
+    /// When it was revoked.
+    pub revoked: Option<String>,
 }
 
 /// Whether a token is good.
