@@ -132,7 +132,12 @@ pub(super) enum Command {
     ///
     /// With a script it answers for one participant or several, until SIGTERM or SIGINT, and keeps nothing: one idempotency key is always answered in
     /// the same way. What no rule fits succeeds, with a result that its schema takes; undos succeed. Counts go to standard error.
-    #[command(after_help = participant::EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    #[command(
+        after_help = participant::EXAMPLES,
+        args_conflicts_with_subcommands = true,
+        subcommand_negates_reqs = true,
+        visible_alias = "participants"
+    )]
     Participant {
         #[command(subcommand)]
         command: Option<participants::ParticipantCommand>,
@@ -223,7 +228,7 @@ pub(super) enum Command {
     #[command(subcommand)]
     Replay(replay::ReplayCommand),
     /// Look at sagas: which are under way, what each waits for, what happened.
-    #[command(subcommand, after_help = saga::EXAMPLES)]
+    #[command(subcommand, after_help = saga::EXAMPLES, visible_alias = "sagas")]
     Saga(SagaCommand),
     /// Act on a saga: cancel it; retry, skip or resolve what is stuck; approve or refuse what asks for it; start one by hand.
     ///
@@ -239,7 +244,7 @@ pub(super) enum Command {
     ///
     /// Asks the running coordinator, which reads the control topic backwards, and in the journal what became of each act, however it was sent.
     /// The topic keeps acts as long as its retention says: seven days by default.
-    #[command(after_help = acts::EXAMPLES)]
+    #[command(after_help = acts::EXAMPLES, visible_alias = "acts")]
     ActList(acts::ActListArguments),
     /// Do the same to many sagas: select and look, then do it to those, as they were seen.
     ///

@@ -28,6 +28,17 @@ fn a_shell_completes_commands_options_and_values() {
     assert!(["bash", "zsh", "fish"].iter().all(|shell| shells.iter().any(|word| word == shell)), "{shells:?}");
 }
 
+/// The port's paths are in the plural.
+#[test]
+fn commands_are_also_called_as_the_port_calls_them() {
+    let site = Site::new();
+    for (one, many) in [("saga", "sagas"), ("participant", "participants"), ("act-list", "acts")] {
+        let help = |name| site.ringmaster(&[name, "--help"]);
+        assert_eq!(help(one), help(many));
+        assert_eq!(help(one).0, 0);
+    }
+}
+
 #[test]
 fn there_is_a_page_for_each_command() {
     let site = Site::new();
