@@ -132,6 +132,7 @@ fn at_most(members_max: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scaling::rates::{LATELY_MS, Rate};
     use crate::scaling::{Estimator, Known, Sample};
 
     fn estimate(arrive: f64, unanswered: u64, one: Option<f64>) -> Estimate {
@@ -216,18 +217,25 @@ mod tests {
         };
         assert_eq!([5, 20].map(|seconds| wanted_after(300, seconds)), [Some(4), Some(7)]);
         let known = Known { slo_s: 5.0, concurrency: Some(1), members: Some(2), share: 1.0 };
-        let (mut estimator, mut sample) = (Estimator::default(), Sample::default());
-        let mut most = 0;
+        let (mut estimator, mut sample, mut lately) = (Estimator::default(), Sample::default(), Rate::<LATELY_MS>::default());
+        let (mut most, mut lately_most, mut chance) = (0, 0.0_f64, fastrand::Rng::with_seed(1));
         for second in 0..3_600 {
-            // 60 a second, by chance 52 or 68: two members do 75.
+            // 70 a second, by chance 62 or 78: two members do 75.
             sample.at_ms = second * 1_000;
-            sample.issued += if fastrand::Rng::with_seed(second as u64).bool() { 52 } else { 68 };
+            let issued = if chance.bool() { 62 } else { 78 };
+            sample.issued += issued;
+            lately.add(issued as f64, 1_000.0);
+            lately_most = if second < 60 { 0.0 } else { lately_most.max(lately.per_s()) };
             sample.answered = sample.issued;
             sample.responses = sample.issued;
             sample.response_ms = sample.issued * 20;
             estimator.add(sample, &known);
-            most = most.max(from(2, 0, &estimator.estimate(&known), USUAL).0.unwrap_or(0));
+            // The first seconds alone are no rate yet.
+            if second >= 60 {
+                most = most.max(from(2, 0, &estimator.estimate(&known), USUAL).0.unwrap_or(0));
+            }
         }
+        assert!(lately_most > 75.0, "chance went above what two members do: {lately_most}");
         assert_eq!(most, 2);
     }
 
