@@ -92,7 +92,7 @@ fn explain(config: &Config, answer: AllScaling, as_json: bool, out: &mut dyn Wri
         let mut crew = Crew::new(Bounds { min, max });
         let said = told(name, &answer);
         let (wanted_members, reason) = match &said {
-            Told::Wants(members, reason) => (Some(*members), reason.clone()),
+            Told::Wants(members, reason) | Told::AtLeast(members, reason) => (Some(*members), reason.clone()),
             Told::Unknown(why) | Told::Silent(why) => (None, why.clone()),
         };
         crew.take(said);

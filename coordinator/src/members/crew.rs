@@ -2,7 +2,7 @@
 
 use std::mem::discriminant;
 
-use crate::api::{AllScaling, ParticipantScaling};
+use crate::api::{AllScaling, Missing, ParticipantScaling};
 
 /// Asked to end, a member has so long for it; then it is killed.
 const END_WITHIN_MS: i64 = 20_000;
@@ -27,6 +27,8 @@ pub struct Bounds {
 pub enum Told {
     /// It should have so many members, and why.
     Wants(u32, String),
+    /// The same by some partitions alone: there may be work in the others. Why, and which are left out.
+    AtLeast(u32, String),
     /// They answer, and cannot tell how many; why.
     Unknown(String),
     /// They do not answer; why.
@@ -40,10 +42,23 @@ pub fn told(name: &str, answer: &Result<AllScaling, String>) -> Told {
         Err(why) => return Told::Silent(why.clone()),
     };
     match all.participants.iter().find(|of| of.participant == name) {
-        Some(ParticipantScaling { wanted_members: Some(members), reason, .. }) => Told::Wants(*members, reason.clone()),
+        Some(ParticipantScaling { wanted_members: Some(members), reason, .. }) => match left_out(&all.missing) {
+            None => Told::Wants(*members, reason.clone()),
+            Some(left_out) => Told::AtLeast(*members, format!("{reason} ({left_out})")),
+        },
         Some(of) => Told::Unknown(of.reason.clone()),
         None => Told::Unknown(crate::api::scaling_not_found(name, &all.participants)),
     }
+}
+
+/// Which partitions an answer leaves out, if it does.
+fn left_out(missing: &[Missing]) -> Option<String> {
+    let Missing { partition, why } = missing.first()?;
+    let others = match missing.len() {
+        1 => String::new(),
+        many => format!(", and {} others", many - 1),
+    };
+    Some(format!("partition {partition} is left out: {why}{others}"))
 }
 
 /// What is to be done with the member of this number, from 1.
@@ -100,17 +115,23 @@ impl Crew {
         self.goal
     }
 
-    /// Takes what the coordinators say. What they cannot tell changes nothing: whoever does not answer takes no member away. What is new
-    /// in it, for people.
+    /// Takes what the coordinators say. What they cannot tell changes nothing: whoever does not answer takes no member away, be it only a
+    /// partition. What is new in it, for people.
     pub fn take(&mut self, told: Told) -> Option<String> {
         let before = self.goal;
-        if let Told::Wants(wanted, _) = &told {
-            self.goal = (*wanted).clamp(self.bounds.min, self.bounds.max);
+        let bounded = |wanted: u32| wanted.clamp(self.bounds.min, self.bounds.max);
+        match &told {
+            Told::Wants(wanted, _) => self.goal = bounded(*wanted),
+            Told::AtLeast(wanted, _) => self.goal = before.max(bounded(*wanted)),
+            Told::Unknown(_) | Told::Silent(_) => {}
         }
         let is_same = self.last.as_ref().is_some_and(|last| discriminant(last) == discriminant(&told));
         let goal = self.goal;
         let news = match &told {
-            Told::Wants(wanted, reason) if goal != before || !is_same => {
+            Told::AtLeast(wanted, reason) if goal == before && *wanted < goal => {
+                (!is_same).then(|| format!("{goal} members as before, at least {wanted} are wanted: {reason}"))
+            }
+            Told::Wants(wanted, reason) | Told::AtLeast(wanted, reason) if goal != before || !is_same => {
                 let bound = match wanted.cmp(&goal) {
                     std::cmp::Ordering::Greater => format!(" ({wanted} are wanted, and no more may be)"),
                     std::cmp::Ordering::Less => format!(" ({wanted} are wanted, and no fewer may be)"),
@@ -139,10 +160,15 @@ impl Crew {
         }
     }
 
+    /// So many are to run, unless none is any more.
+    fn wanted(&self) -> u32 {
+        if self.is_over { 0 } else { self.goal }
+    }
+
     /// What is to be done now; it counts as done.
     pub fn orders(&mut self, now_ms: i64) -> Vec<Order> {
         let mut orders = Vec::new();
-        let goal = if self.is_over { 0 } else { self.goal };
+        let goal = self.wanted();
         for (number, place) in (1..).zip(&mut self.places) {
             let (standing, order) = match place.standing {
                 Standing::Out { until_ms } if number <= goal && until_ms <= now_ms => {
@@ -164,7 +190,7 @@ impl Crew {
 
     /// When there is something to do if nothing happens before.
     pub fn due_ms(&self) -> Option<i64> {
-        let goal = if self.is_over { 0 } else { self.goal };
+        let goal = self.wanted();
         let of = |(number, place): (u32, &Place)| match place.standing {
             Standing::Out { until_ms } if number <= goal => Some(until_ms),
             Standing::Ends { kill_at_ms } => kill_at_ms,
@@ -175,6 +201,7 @@ impl Crew {
 
     /// A member has ended, or could not be started; what follows, for people.
     pub fn ended(&mut self, number: u32, now_ms: i64) -> String {
+        let is_wanted = number <= self.wanted();
         let place = &mut self.places[number as usize - 1];
         let Standing::Runs { since_ms } = place.standing else {
             *place = Place { standing: Standing::Out { until_ms: now_ms }, falls: 0 };
@@ -184,6 +211,7 @@ impl Crew {
         let pause_ms = pause_ms(falls);
         *place = Place { standing: Standing::Out { until_ms: now_ms + pause_ms }, falls };
         match pause_ms {
+            _ if !is_wanted => "not started again: it is not wanted any more".to_owned(),
             0 => "started again at once".to_owned(),
             _ => format!("fell {falls} times in a row, started again in {} s", pause_ms / 1_000),
         }

@@ -8,6 +8,10 @@ fn wants(members: u32) -> Told {
     Told::Wants(members, "so it is".to_owned())
 }
 
+fn at_least(members: u32) -> Told {
+    Told::AtLeast(members, "so it is".to_owned())
+}
+
 fn unknown() -> Told {
     Told::Unknown("members are not known".to_owned())
 }
@@ -47,6 +51,26 @@ fn what_is_told_is_followed_within_bounds_and_silence_changes_nothing() {
     assert_eq!(none.goal(), 3);
     none.take(wants(0));
     assert_eq!(none.goal(), 0, "nothing waits for it: that is told");
+}
+
+/// In partitions that are left out there may be work: what others say of theirs takes nobody away from it.
+#[test]
+fn what_some_partitions_say_only_ever_brings_members() {
+    let mut crew = Crew::new(BOUNDS);
+    for (told, goal, says) in [
+        (at_least(0), 1, Some("1 members as before, at least 0 are wanted: so it is")),
+        (at_least(2), 2, Some("1 -> 2 members: so it is")),
+        (wants(3), 3, Some("2 -> 3 members: so it is")),
+        (at_least(1), 3, Some("3 members as before, at least 1 are wanted: so it is")),
+        (at_least(2), 3, None),
+        (at_least(9), 4, Some("3 -> 4 members (9 are wanted, and no more may be): so it is")),
+        (silent(), 4, Some("4 members as before: nobody answers")),
+        (at_least(0), 4, Some("4 members as before, at least 0 are wanted: so it is")),
+        (wants(1), 1, Some("4 -> 1 members: so it is")),
+    ] {
+        let said = crew.take(told.clone());
+        assert_eq!((crew.goal(), said.as_deref()), (goal, says), "{told:?}");
+    }
 }
 
 #[test]
@@ -106,6 +130,22 @@ fn one_that_falls_holds_up_no_other_and_one_that_is_not_wanted_any_more_stays_aw
     assert_eq!(crew.due_ms(), Some(22_000), "nothing is due of it either");
 }
 
+/// One that falls just when it is not wanted any more, or when all end, before it could be asked to.
+#[test]
+fn nobody_says_that_one_is_started_again_that_is_not() {
+    const STAYS_AWAY: &str = "not started again: it is not wanted any more";
+    let mut crew = Crew::new(BOUNDS);
+    crew.take(wants(3));
+    crew.orders(0);
+    crew.take(wants(2));
+    assert_eq!(crew.ended(3, 10), STAYS_AWAY);
+    assert_eq!(crew.ended(2, 10), "started again at once");
+    assert_eq!(crew.orders(10), [Order::Start(2)]);
+    crew.end();
+    assert_eq!(crew.ended(2, 20), STAYS_AWAY);
+    assert_eq!(crew.orders(100_000), [Order::End(1)]);
+}
+
 #[test]
 fn an_end_is_asked_for_once_waited_for_and_hurried() {
     use Order::{End, Kill};
@@ -135,7 +175,14 @@ fn answers_are_read_for_one_participant() {
         ..ParticipantScaling::default()
     };
     let participants = vec![one("fraud", Some(3)), one("mail", None)];
-    let answer = Ok(AllScaling { participants, missing: Vec::new() });
+    let all = AllScaling { participants, missing: Vec::new() };
+    let missing = |partition| Missing { partition, why: "nobody owns it".to_owned() };
+    let partial = |missing| Ok(AllScaling { missing, ..all.clone() });
+    let says = |told: &str| Told::AtLeast(3, format!("so it is (partition 2 is left out: nobody owns it{told})"));
+    assert_eq!(told("fraud", &partial(vec![missing(2)])), says(""));
+    assert_eq!(told("fraud", &partial(vec![missing(2), missing(5), missing(6)])), says(", and 2 others"));
+    assert_eq!(told("mail", &partial(vec![missing(2)])), Told::Unknown("so it is".to_owned()));
+    let answer = Ok(all);
     assert_eq!(told("fraud", &answer), wants(3));
     assert_eq!(told("mail", &answer), Told::Unknown("so it is".to_owned()));
     assert!(matches!(told("frod", &answer), Told::Unknown(why) if why.contains("asks 'frod'") && why.contains("fraud")));
