@@ -11,7 +11,7 @@ use super::exit::{Exit, Failure};
 use super::text::printable;
 use crate::api::AllScaling;
 use crate::config::Config;
-use crate::members::{self, Bounds, Crew, Told, is_there, told};
+use crate::members::{self, Bounds, Crew, Told, Voice, is_there, told};
 
 /// What `--help` ends with.
 const EXAMPLES: &str = r#"Examples:
@@ -26,6 +26,8 @@ const EXAMPLES: &str = r#"Examples:
 const PATH: &str = "/api/v1/scaling";
 /// An answer that takes longer than this is none: it is asked again a second later.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Behind its members' end it waits so long for what is not written yet.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Run as many processes of a participant on this machine as it should have members, by what the coordinators say.
 ///
@@ -78,9 +80,14 @@ pub(super) fn scale(config: &Config, arguments: &ScaleArguments, out: &mut dyn W
         return explain(config, ask_typed(config, api, PATH)?, arguments.json, out);
     }
     let ask = ask_again::<AllScaling>(config, api, PATH, PATIENCE)?;
-    // Nobody need listen.
-    let tell = |line: &str| drop(writeln!(std::io::stderr(), "{}", printable(line.as_bytes())));
-    members::run(&config.scale, ask, &tell).map_err(|error| Failure::new(Exit::Failed, error))
+    let failed = |error| Failure::new(Exit::Failed, error);
+    let (voice, spoken) = Voice::new(std::io::stderr()).map_err(failed)?;
+    let tell = |line: &str| voice.say(format!("{}\n", printable(line.as_bytes())).into_bytes());
+    let done = members::run(&config.scale, ask, &voice, &tell);
+    drop(voice);
+    // What members said last. Who has left their group may keep their pipes open, and nobody need listen.
+    spoken.wait(LAST_WORDS);
+    done.map_err(failed)
 }
 
 /// What would be done now.

@@ -11,7 +11,9 @@
 mod crew;
 mod process;
 mod run;
+mod voice;
 
 pub use crew::{Bounds, Crew, Order, Told, told};
 pub use process::{become_member, is_there};
 pub use run::run;
+pub use voice::{Spoken, Voice};

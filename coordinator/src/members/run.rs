@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::process::Process;
-use super::{Bounds, Crew, Order, told};
+use super::{Bounds, Crew, Order, Voice, told};
 use crate::api::AllScaling;
 use crate::config::Scale;
 
@@ -26,24 +26,31 @@ enum Event {
     Answer(Result<AllScaling, String>),
 }
 
+/// How people are told something: lines of members as they come, and our own.
+#[derive(Clone, Copy)]
+struct Speech<'a> {
+    voice: &'a Voice,
+    say: &'a dyn Fn(&str),
+}
+
 /// The members of one participant.
 struct Team<'a> {
     name: &'a str,
     command: &'a [String],
     crew: Crew,
     processes: BTreeMap<u32, Process>,
-    /// Tells people a line.
-    say: &'a dyn Fn(&str),
+    speech: Speech<'a>,
 }
 
 /// Runs members of all these participants by what `ask` says, until SIGTERM, SIGINT or SIGHUP; then ends them in order. A second signal
-/// kills them. To be called by a thread that lives as long as the process: members end with it.
+/// kills them. `voice` says their lines, `say` ours. To be called by a thread that lives as long as the process: members end with it.
 ///
 /// # Errors
 /// If signals cannot be waited for, or a process cannot be waited for.
 pub fn run(
     scale: &BTreeMap<String, Scale>,
     mut ask: impl FnMut() -> Result<AllScaling, String> + Send + 'static,
+    voice: &Voice,
     say: &dyn Fn(&str),
 ) -> io::Result<()> {
     let (sender, events) = bounded(EVENTS_MAX);
@@ -54,7 +61,7 @@ pub fn run(
         }
     };
     std::thread::Builder::new().name("asking".to_owned()).spawn(asking)?;
-    let mut teams: Vec<Team<'_>> = scale.iter().map(|of| Team::new(of, say)).collect();
+    let mut teams: Vec<Team<'_>> = scale.iter().map(|of| Team::new(of, Speech { voice, say })).collect();
     let mut is_ending = false;
     loop {
         for team in &mut teams {
@@ -79,8 +86,13 @@ pub fn run(
 /// What comes next; none: nothing, and something is to be done all the same.
 fn next(events: &Receiver<Event>, teams: &[Team<'_>]) -> Option<Event> {
     let due_ms = teams.iter().filter_map(|team| team.crew.due_ms()).min();
-    let wait_ms = due_ms.map_or(LOOK_EVERY_MS, |due_ms| due_ms.saturating_sub(now().steady).clamp(0, LOOK_EVERY_MS));
-    events.recv_timeout(Duration::from_millis(wait_ms.unsigned_abs())).ok()
+    events.recv_timeout(until(due_ms, now().steady)).ok()
+}
+
+/// How long nothing need be done that is due then.
+fn until(due_ms: Option<i64>, now_ms: i64) -> Duration {
+    let wait_ms = due_ms.map_or(LOOK_EVERY_MS, |due_ms| due_ms.saturating_sub(now_ms).clamp(0, LOOK_EVERY_MS));
+    Duration::from_millis(wait_ms.unsigned_abs())
 }
 
 fn pass_on_signals(sender: Sender<Event>) -> io::Result<()> {
@@ -96,14 +108,14 @@ fn pass_on_signals(sender: Sender<Event>) -> io::Result<()> {
 }
 
 impl<'a> Team<'a> {
-    fn new((name, scale): (&'a String, &'a Scale), say: &'a dyn Fn(&str)) -> Team<'a> {
+    fn new((name, scale): (&'a String, &'a Scale), speech: Speech<'a>) -> Team<'a> {
         let bounds = Bounds { min: scale.min, max: scale.max };
-        Team { name, command: &scale.command, crew: Crew::new(bounds), processes: BTreeMap::new(), say }
+        Team { name, command: &scale.command, crew: Crew::new(bounds), processes: BTreeMap::new(), speech }
     }
 
     fn take(&mut self, answer: &Result<AllScaling, String>) {
         if let Some(news) = self.crew.take(told(self.name, answer)) {
-            (self.say)(&format!("{}: {news}", self.name));
+            (self.speech.say)(&format!("{}: {news}", self.name));
         }
     }
 
@@ -127,7 +139,7 @@ impl<'a> Team<'a> {
 
     fn carry_out(&mut self, order: Order) {
         match order {
-            Order::Start(number) => match Process::start(self.name, number, self.command) {
+            Order::Start(number) => match Process::start(self.name, number, self.command, self.speech.voice) {
                 Ok(process) => {
                     self.processes.insert(number, process);
                 }
@@ -135,7 +147,7 @@ impl<'a> Team<'a> {
             },
             Order::End(number) => self.processes[&number].end(),
             Order::Kill(number) => {
-                (self.say)(&format!("{}/{number} has not ended in time: it is killed", self.name));
+                (self.speech.say)(&format!("{}/{number} has not ended in time: it is killed", self.name));
                 self.processes[&number].kill();
             }
         }
@@ -143,6 +155,17 @@ impl<'a> Team<'a> {
 
     fn has_ended(&mut self, number: u32, how: &str) {
         let follows = self.crew.ended(number, now().steady);
-        (self.say)(&format!("{}/{number} has ended ({how}): {follows}", self.name));
+        (self.speech.say)(&format!("{}/{number} has ended ({how}): {follows}", self.name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_is_done_then_though_nothing_comes() {
+        let waits = [None, Some(i64::MIN), Some(4_999), Some(5_000), Some(7_500), Some(i64::MAX)].map(|due| until(due, 5_000));
+        assert_eq!(waits.map(|wait| wait.as_millis()), [60_000, 0, 0, 0, 2_500, 60_000]);
     }
 }

@@ -1,79 +1,16 @@
 //! `ringmaster scale` with real processes: they come and go by what an API says that the test writes, and none is left.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+mod api;
+
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ringmaster::api::{AllScaling, ParticipantScaling};
+use api::Api;
 use ringmaster_bus::clock;
 
 use crate::site::PATIENCE;
-
-/// What says how many members are wanted, in a coordinator's place.
-struct Api {
-    address: SocketAddr,
-    wanted: Arc<AtomicU32>,
-    stop: mpsc::Sender<()>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Api {
-    fn start(wanted: u32) -> Api {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let wanted = Arc::new(AtomicU32::new(wanted));
-        let (stop, stopped) = mpsc::channel();
-        let says = wanted.clone();
-        let thread = std::thread::spawn(move || {
-            for connection in listener.incoming() {
-                if stopped.try_recv().is_ok() {
-                    return;
-                }
-                // Whoever asks may have gone.
-                let _ = connection.and_then(|stream| answer(stream, says.load(Ordering::Relaxed)));
-            }
-        });
-        Api { address, wanted, stop, thread: Some(thread) }
-    }
-
-    /// From now on nobody listens there.
-    fn stop(&mut self) {
-        let Some(thread) = self.thread.take() else { return };
-        self.stop.send(()).expect("it runs");
-        let _ = TcpStream::connect(self.address);
-        thread.join().expect("it ends");
-    }
-
-    fn wants(&self, members: u32) {
-        self.wanted.store(members, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Api {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-fn answer(mut stream: TcpStream, wanted: u32) -> std::io::Result<()> {
-    let mut lines = BufReader::new(stream.try_clone()?).lines();
-    while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
-    let fraud = ParticipantScaling {
-        participant: "fraud".to_owned(),
-        members: Some(1),
-        wanted_members: Some(wanted),
-        reason: format!("the test says {wanted}"),
-        ..ParticipantScaling::default()
-    };
-    let body = serde_json::to_string(&AllScaling { participants: vec![fraud], missing: Vec::new() }).expect("it is JSON");
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close", body.len());
-    write!(stream, "{head}\r\n\r\n{body}")
-}
 
 /// A folder with settings by which members are this shell script.
 struct Place {
@@ -111,6 +48,21 @@ impl Place {
         std::fs::read_to_string(self.folder.path().join(format!("member-{member}"))).ok()?.trim().parse().ok()
     }
 
+    /// Whether members of these numbers, and no others, have written such a file with this content.
+    fn have(&self, what: &str, text: &str, members: &[u32]) -> bool {
+        let read = |member: &u32| std::fs::read_to_string(self.folder.path().join(format!("{what}-{member}"))).unwrap_or_default();
+        (1..=4).filter(|member| read(member).trim() == text).eq(members.iter().copied())
+    }
+
+    fn until(&self, what: &str, log: &Path, is_so: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !is_so() {
+            let said = std::fs::read_to_string(log).unwrap_or_default();
+            assert!(begun.elapsed() < PATIENCE, "{what}: {:?} run\n{said}", self.running());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     fn running(&self) -> Vec<u32> {
         (1..=4).filter(|member| self.process_of(*member).is_some_and(is_running)).collect()
     }
@@ -135,11 +87,7 @@ impl Scaler<'_> {
     }
 
     fn until(&self, what: &str, is_so: impl Fn() -> bool) {
-        let begun = Instant::now();
-        while !is_so() {
-            assert!(begun.elapsed() < PATIENCE, "{what}: {:?} run\n{}", self.place.running(), self.said());
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        self.place.until(what, &self.log, is_so);
     }
 
     fn until_running(&self, members: &[u32]) {
@@ -192,9 +140,103 @@ fn members_come_and_go_by_what_is_told_and_end_with_it_in_order() {
     place.api.wants(2);
     scaler.until_running(&[1, 2]);
     scaler.until_it_says("fraud/4 has ended (signal: 15 (SIGTERM)): as it was asked to");
+    scaler.until_it_says("fraud/3 has ended (signal: 15 (SIGTERM)): as it was asked to");
     scaler.signal("TERM");
     assert_eq!(scaler.wait(), Some(0), "{}", scaler.said());
     assert_eq!(place.running(), [] as [u32; 0], "none is left");
+    let said = scaler.said();
+    let ended = |member| said.contains(&format!("fraud/{member} has ended (signal: 15 (SIGTERM)): as it was asked to"));
+    assert!(
+        ended(1) && ended(2) && !said.contains("killed\n") && !said.contains("started again"),
+        "in order, and each once:\n{said}"
+    );
+}
+
+/// In partitions that are left out of an answer there may be work.
+#[test]
+fn no_member_goes_by_what_some_partitions_say() {
+    let place = Place::new(STAYS, 2);
+    let scaler = place.start();
+    scaler.until_running(&[1, 2]);
+    place.api.leaves_out(true);
+    place.api.wants(1);
+    scaler.until_it_says(
+        "fraud: 2 members as before, at least 1 are wanted: the test says 1 (partition 3 is left out: nobody owns it)",
+    );
+    place.api.wants(3);
+    scaler.until_running(&[1, 2, 3]);
+    scaler.until_it_says("fraud: 2 -> 3 members: the test says 3 (partition 3 is left out: nobody owns it)");
+    place.api.leaves_out(false);
+    place.api.wants(1);
+    scaler.until_running(&[1]);
+    scaler.until_it_says("fraud: 3 -> 1 members: the test says 1\n");
+}
+
+/// What a member says when it ends is said, though nothing is left to be done then.
+#[test]
+fn the_last_words_of_members_are_said() {
+    let script = "trap 'i=0; while [ $i -lt 200 ]; do i=$((i + 1)); echo word $i; done; exit 0' TERM; \
+                  echo $$ > member-$RINGMASTER_MEMBER; while :; do sleep 1; done";
+    let place = Place::new(script, 2);
+    let mut scaler = place.start();
+    scaler.until_running(&[1, 2]);
+    scaler.signal("TERM");
+    assert_eq!(scaler.wait(), Some(0), "{}", scaler.said());
+    let said = scaler.said();
+    for member in [1, 2] {
+        let words = said.lines().filter(|line| line.starts_with(&format!("fraud/{member}: word "))).count();
+        assert_eq!(words, 200, "of member {member}\n{said}");
+    }
+}
+
+/// A member that is no single process: what it has started does not go on beside the one that is started in its place.
+#[test]
+fn what_a_member_has_started_ends_with_it() {
+    let script = "sleep 1000 & echo $! > below-$$; echo $$ > member-$RINGMASTER_MEMBER; exec sleep 1000";
+    let place = Place::new(script, 1);
+    let scaler = place.start();
+    scaler.until_running(&[1]);
+    let member = place.process_of(1).expect("it runs");
+    let below = std::fs::read_to_string(place.folder.path().join(format!("below-{member}"))).expect("written before");
+    let below: u32 = below.trim().parse().expect("a process id");
+    assert!(is_running(below));
+    send("KILL", member);
+    scaler.until("another one is to run", || place.process_of(1).is_some_and(|id| id != member && is_running(id)));
+    scaler.until("what it has started is to end", || !is_running(below));
+}
+
+/// Standard error is full, and nobody reads it: members go on, come and go all the same. What is left out then is counted.
+#[test]
+fn nobody_waits_for_whoever_does_not_read() {
+    const LINES: &str =
+        "i=0; while [ $i -lt 4000 ]; do i=$((i + 1)); echo $i a line that is long enough to fill a pipe in no time; done";
+    let place = Place::new(&format!("{LINES}; {STAYS}"), 1);
+    let start = || {
+        let child = place.command(&[]).stderr(Stdio::piped()).spawn().expect("it starts");
+        Scaler { place: &place, child, log: place.folder.path().join("log") }
+    };
+    let mut scaler = start();
+    scaler.until_running(&[1]);
+    let first = place.process_of(1).expect("it runs");
+    send("KILL", first);
+    scaler.until("another one is to run", || place.process_of(1).is_some_and(|id| id != first && is_running(id)));
+    place.api.wants(3);
+    scaler.until_running(&[1, 2, 3]);
+    let mut errors = scaler.child.stderr.take().expect("it is piped");
+    scaler.signal("TERM");
+    let read = std::thread::spawn(move || {
+        let mut text = String::new();
+        errors.read_to_string(&mut text).map(|_| text)
+    });
+    assert_eq!(scaler.wait(), Some(0));
+    let said = read.join().expect("it reads").expect("text");
+    assert!(said.contains(" lines are left out about here: nobody took them in\n"), "{} bytes", said.len());
+    assert_eq!(place.running(), [] as [u32; 0], "none is left");
+    // Another one, of which nobody has read anything at its end.
+    let mut unread = start();
+    unread.until_running(&[1, 2, 3]);
+    unread.signal("TERM");
+    assert_eq!(unread.wait(), Some(0));
 }
 
 /// Nobody answers: what runs goes on, that is said once, and who is killed meanwhile is replaced all the same.
@@ -206,18 +248,21 @@ fn a_member_that_is_killed_is_replaced_also_while_no_coordinator_answers() {
         scaler.until_running(&[1, 2]);
         place.process_of(2).expect("it runs")
     };
+    // Whoever had started them was killed.
+    place.until("all are to end", Path::new(""), || place.running().is_empty());
+    assert!(!is_running(first));
     place.api.stop();
     let scaler = place.start();
     scaler.until_it_says("fraud: 1 members as before: ");
     scaler.until_running(&[1]);
-    assert!(!is_running(first), "members ended with whoever had started them");
     let before = place.process_of(1).expect("it runs");
     send("KILL", before);
     scaler.until("another one is to run", || place.process_of(1).is_some_and(|id| id != before && is_running(id)));
     scaler.until_it_says("fraud/1 has ended (signal: 9 (SIGKILL)): started again at once");
-    send("KILL", place.process_of(1).expect("it runs"));
-    scaler.until_it_says("fraud/1 has ended (signal: 9 (SIGKILL)): fell 2 times in a row, started again in 1 s");
-    scaler.until_running(&[1]);
+    let second = place.process_of(1).expect("it runs");
+    send("KILL", second);
+    scaler.until("a third one is to run", || place.process_of(1).is_some_and(|id| id != second && is_running(id)));
+    assert_eq!(place.running(), [1], "and no other");
     assert_eq!(scaler.said().matches("members as before").count(), 1, "{}", scaler.said());
 }
 
@@ -233,16 +278,22 @@ fn members_do_not_outlive_whoever_started_them() {
 
 #[test]
 fn who_does_not_end_when_asked_is_killed_by_a_second_signal() {
-    let place = Place::new("trap '' TERM; echo $$ > member-$RINGMASTER_MEMBER; while :; do sleep 1; done", 2);
+    let script =
+        "trap 'echo asked > asked-$RINGMASTER_MEMBER' TERM; echo $$ > member-$RINGMASTER_MEMBER; while :; do sleep 1; done";
+    let place = Place::new(script, 2);
     let mut scaler = place.start();
     scaler.until_running(&[1, 2]);
     scaler.signal("INT");
     scaler.until_it_says("all members are asked to end");
+    scaler.until("both are to be asked", || place.have("asked", "asked", &[1, 2]));
     assert_eq!(place.running(), [1, 2], "they do not listen");
     scaler.signal("INT");
     assert_eq!(scaler.wait(), Some(0));
     assert_eq!(place.running(), [] as [u32; 0]);
-    assert!(scaler.said().contains("fraud/2 has not ended in time: it is killed"), "{}", scaler.said());
+    for member in [1, 2] {
+        let killed = format!("fraud/{member} has not ended in time: it is killed\n");
+        assert!(scaler.said().contains(&killed), "{}", scaler.said());
+    }
 }
 
 #[test]
@@ -259,7 +310,6 @@ fn a_dry_run_explains_and_starts_nothing() {
     let (_, said, _) = run(&place, &["--dry-run", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&said).expect("JSON");
     assert_eq!((&json["participant"], &json["would_run"], &json["wanted_members"]), (&"fraud".into(), &4.into(), &7.into()));
-    assert_eq!(place.running(), [] as [u32; 0]);
     place.api.stop();
     assert_eq!(run(&place, &["--dry-run"]).0, Some(5), "nobody answers");
     assert_eq!(run(&place, &["--json"]).0, Some(2), "it goes with --dry-run");
@@ -268,9 +318,11 @@ fn a_dry_run_explains_and_starts_nothing() {
     std::fs::write(place.folder.path().join("ringmaster.toml"), "").expect("written");
     let (code, _, errors) = run(&place, &[]);
     assert!(code == Some(4) && errors.contains("[scale.NAME] with command"), "{code:?} {errors}");
+    let files = std::fs::read_dir(place.folder.path()).expect("a folder").map(|entry| entry.expect("a file").file_name());
+    assert_eq!(files.filter(|name| name.to_string_lossy().starts_with("member-")).count(), 0, "a member was started");
 }
 
-/// The clock by which members are started again runs while nothing else happens.
+/// What is due is done then, by the clock.
 #[test]
 fn a_command_that_fails_at_once_is_tried_ever_later() {
     let place = Place::new("exit 3", 1);
