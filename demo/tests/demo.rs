@@ -1,9 +1,12 @@
 //! The demo as a person runs it: killed in the middle, started again on its directory, exact at the end; a finished directory is
 //! moved aside.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+
+use ringmaster_bus::kafka::broker::Broker;
 
 fn demo(folder: &Path, orders: u32, rate: u32) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringmaster-demo"));
@@ -58,4 +61,45 @@ fn killed_in_the_middle_it_goes_on_and_is_exact() {
     assert!(third.status.success(), "{said}");
     assert!(said.contains("is now in") && folder.path().join("run.1").exists(), "{said}");
     assert!(said.contains("issued 20 = completed 17 + compensated 3"), "{said}");
+}
+
+/// Whether a process works in this folder, or was started with it.
+fn is_used(folder: &Path) -> bool {
+    let processes = std::fs::read_dir("/proc").expect("it is there").flatten();
+    let name = folder.to_string_lossy().into_owned();
+    processes.map(|entry| entry.path()).any(|process| {
+        let words = std::fs::read(process.join("cmdline")).unwrap_or_default();
+        let place = std::fs::read_link(process.join("cwd")).unwrap_or_default();
+        place.starts_with(folder) || String::from_utf8_lossy(&words).contains(&name)
+    })
+}
+
+#[test]
+#[allow(clippy::print_stdout)]
+fn a_signal_ends_the_demo_of_scale_and_leaves_nothing() {
+    if !Broker::is_available() {
+        println!("skipped: there is no Kafka (`make test` fetches it)");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scale-demo"));
+    command.env("TMPDIR", folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
+    if !lines.any(|line| line.contains("which one member does")) {
+        panic!("it has not begun: {}", text(&child.wait_with_output().expect("it ends")));
+    }
+    assert!(is_used(folder.path()), "members work there");
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().expect("kill runs").success());
+    drop(lines);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), text(&output).contains("ended by a signal")), (Some(1), true), "{}", text(&output));
+    let left: Vec<_> = std::fs::read_dir(folder.path()).expect("it is there").flatten().map(|entry| entry.path()).collect();
+    assert!(left.is_empty(), "{left:?} is left");
+    let since = Instant::now();
+    while is_used(folder.path()) {
+        assert!(since.elapsed() < Duration::from_secs(60), "processes are left");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

@@ -11,6 +11,8 @@ mod load;
 mod site;
 mod story;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -44,11 +46,11 @@ const KILLS_AFTER: Duration = Duration::from_secs(90);
 /// How long nothing may come of orders that are there.
 const STILL_MAX: Duration = Duration::from_secs(120);
 
-/// Runs the demo; whether every order was scored exactly once. An error if it could not run.
-pub fn run(options: &Options) -> Result<bool> {
-    let mut site = Site::start(options.service_ms)?;
+/// Runs the demo; whether every order was scored exactly once. An error if it could not run, or a signal has set `stop`.
+pub fn run(options: &Options, stop: &Arc<AtomicBool>) -> Result<bool> {
+    let mut site = Site::start(options.service_ms, stop.clone())?;
     let mut load = Load::open(site.broker())?;
-    let mut story = Story::new();
+    let mut story = Story::new(options);
     story.say(&format!("{CALM_PER_S}/s come for {} s, which one member does", CALM.as_secs()));
     load.go_at(CALM_PER_S);
     watch(&mut site, &mut load, &mut story, None, |_, since| since < CALM)?;
@@ -81,6 +83,7 @@ fn watch(
     let mut kill_at = kill_every.map(|_| begun + KILLS_AFTER);
     while goes_on(load, begun.elapsed()) {
         load.turn(Duration::from_millis(5))?;
+        site.check_signal()?;
         if told.elapsed() >= TELL_EVERY {
             told = Instant::now();
             site.check()?;

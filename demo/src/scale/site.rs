@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -41,6 +43,8 @@ pub(super) struct Site {
     api: SocketAddr,
     folder: TempDir,
     broker: Broker,
+    /// A signal has come: everything is to end.
+    stop: Arc<AtomicBool>,
 }
 
 /// What the coordinator says of all orders.
@@ -53,7 +57,7 @@ pub(super) struct Counted {
 
 impl Site {
     /// Starts everything, and waits until orders can come.
-    pub(super) fn start(service_ms: u64) -> Result<Site> {
+    pub(super) fn start(service_ms: u64, stop: Arc<AtomicBool>) -> Result<Site> {
         ensure!(Broker::is_available(), "there is no Kafka: {LIBS} names no folder with its jars. `make scale-demo` fetches them");
         let (ringmaster, fraud) = (beside("ringmaster")?, beside("fraud")?);
         say("a Kafka broker starts");
@@ -66,7 +70,7 @@ impl Site {
         say("a coordinator and `ringmaster scale` start, with one member of fraud");
         let coordinator = spawn(&ringmaster, "run", folder.path())?;
         let scaler = spawn(&ringmaster, "scale", folder.path())?;
-        let mut site = Site { scaler, coordinator, api, folder, broker };
+        let mut site = Site { scaler, coordinator, api, folder, broker, stop };
         site.wait_ready()?;
         Ok(site)
     }
@@ -89,8 +93,15 @@ impl Site {
         self.broker.address()
     }
 
-    /// Fails if the coordinator or the scaler has ended.
+    /// Fails if a signal has come.
+    pub(super) fn check_signal(&self) -> Result<()> {
+        ensure!(!self.stop.load(Ordering::Relaxed), "ended by a signal, and everything with it");
+        Ok(())
+    }
+
+    /// Fails if the coordinator or the scaler has ended, or a signal has come.
     pub(super) fn check(&mut self) -> Result<()> {
+        self.check_signal()?;
         let ended = [("run", self.coordinator.try_wait()?), ("scale", self.scaler.try_wait()?)];
         match ended.into_iter().find_map(|(name, status)| Some((name, status?))) {
             Some((name, status)) => bail!("ringmaster {name} has ended ({status})\n{}", self.said()),
@@ -129,6 +140,7 @@ impl Site {
     pub(super) fn counted(&self, sagas: u64) -> Result<Counted> {
         let begun = Instant::now();
         loop {
+            self.check_signal()?;
             let overview: Overview = self.ask("/api/v1/overview")?;
             let ended = overview.happened.completed + overview.happened.compensated;
             if ended.unsigned_abs() >= sagas || begun.elapsed() > PATIENCE {

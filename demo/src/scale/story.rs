@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use ringmaster::api::ParticipantScaling;
 
+use super::Options;
 use super::load::Load;
 use super::site::{Counted, SLO_S};
 
@@ -13,12 +14,16 @@ pub(super) fn say(line: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
-/// So many members are enough for the load.
-const ENOUGH: u32 = 7;
+/// So many members are enough for so many orders a second: they can do more than comes, so that what has piled up becomes less.
+fn enough(rate: f64, service_ms: u64) -> u32 {
+    (rate * service_ms as f64 / 1_000.0) as u32 + 1
+}
 
 /// What was seen so far.
 pub(super) struct Story {
     begun: Instant,
+    /// So many members are enough for the load.
+    enough_members: u32,
     /// What is asked while the load is on is more than one member can.
     load_from: Option<Instant>,
     /// Behind that: when enough members were in the group,
@@ -31,9 +36,9 @@ pub(super) struct Story {
 }
 
 impl Story {
-    pub(super) fn new() -> Story {
-        let begun = Instant::now();
-        Story { begun, load_from: None, enough: None, in_time: None, was_late: false, most: 0, kills: 0 }
+    pub(super) fn new(options: &Options) -> Story {
+        let (begun, enough_members) = (Instant::now(), enough(options.rate, options.service_ms));
+        Story { begun, enough_members, load_from: None, enough: None, in_time: None, was_late: false, most: 0, kills: 0 }
     }
 
     /// A line with the time.
@@ -52,7 +57,7 @@ impl Story {
         self.most = self.most.max(members);
         let oldest_s = fraud.oldest_s.unwrap_or(0.0);
         if let Some(since) = self.load_from {
-            if members >= ENOUGH {
+            if members >= self.enough_members {
                 self.enough.get_or_insert(since.elapsed());
             }
             if self.kills == 0 {
@@ -85,7 +90,8 @@ impl Story {
     /// The accounting; whether it is exact.
     pub(super) fn end(&self, load: &Load, counted: &Counted) -> bool {
         let after = |time: Option<Duration>| time.map_or("not reached".to_owned(), |time| format!("{:.0} s", time.as_secs_f64()));
-        say(&format!("{ENOUGH} members or more behind the step: {}; the most at once: {}", after(self.enough), self.most));
+        let (enough, reached) = (self.enough_members, after(self.enough));
+        say(&format!("{enough} members or more behind the step: {reached}; the most at once: {}", self.most));
         let in_time = if self.was_late { after(self.in_time) } else { "never late".to_owned() };
         say(&format!(
             "answers within {SLO_S} s again behind the step, before any was killed: {in_time}; members killed: {}",
@@ -103,5 +109,20 @@ impl Story {
         let is_exact = (happened.started, happened.completed, missing, doubled, unknown) == (issued, issued, 0, 0, 0);
         say(if is_exact { "exact: every order was scored once" } else { "NOT EXACT" });
         is_exact
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::enough;
+
+    #[test]
+    fn enough_members_can_do_more_than_comes() {
+        let cases = [(300.0, 20, 7), (299.0, 20, 6), (100.0, 20, 3), (300.0, 10, 4), (10.0, 20, 1), (300.0, 100, 31)];
+        for (rate, service_ms, members) in cases {
+            assert_eq!(enough(rate, service_ms), members, "{rate}/s, {service_ms} ms");
+            let can = |members: u32| f64::from(members) * 1_000.0 / service_ms as f64;
+            assert!(can(members) > rate && can(members - 1) <= rate);
+        }
     }
 }
