@@ -36,6 +36,9 @@ const IN_FLIGHT_BYTES_MAX: usize = 32 << 20;
 /// Where commands take their time no more are read once so much of it is taken by those that are here; and again at half of that. A
 /// client throws away what it has fetched when it is held, and may take a second to fetch it again.
 const WORK_AHEAD_MS: Millis = 4_000;
+/// One poll takes no more of it: what is in hand then is done within the time that is given at the end, and what a member that is killed had
+/// in hand is as little.
+const WORK_POLLED_MS: Millis = 1_000;
 /// Records that are no command are logged one by one up to this many, then only counted.
 const UNDECODABLE_LOGGED_MAX: u64 = 100;
 
@@ -107,6 +110,9 @@ impl<S: Service, L: Ledger> Participant<S, L> {
         let topic = bus.topic(&self.settings.commands);
         self.members.topic = Some(topic);
         self.outbox.reset(self.members.lanes());
+        if self.settings.service_ms > 0 {
+            bus.limit_records(usize::try_from(WORK_POLLED_MS / self.settings.service_ms).unwrap_or(1).max(1));
+        }
         bus.join(&self.settings.group, &[topic])?;
         Ok(())
     }

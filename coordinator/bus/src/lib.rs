@@ -281,6 +281,10 @@ pub trait Bus {
         None
     }
 
+    /// From now on a [`Bus::poll`] of a member of a group ([`Bus::join`]) visits no more records than this, one at least: for whoever takes
+    /// long over each. Only Kafka has many members.
+    fn limit_records(&mut self, _: usize) {}
+
     /// Lets go of what was sent since the last [`Bus::poll`], which else does so: for whoever pauses in between. What needs an answer of
     /// the broker first stays until the next poll.
     fn flush(&mut self);

@@ -65,6 +65,7 @@ fn conforms() {
     open_and_aborted_transactions_are_not_read_and_not_within_bounds(&broker, Client::Librdkafka);
     a_second_member_of_a_group_is_seen(&broker);
     what_was_paused_is_read_where_the_group_gives_it_again(&broker);
+    a_member_reads_no_more_at_once_than_it_may(&broker);
     a_poll_lasts_until_something_happens(&broker, Client::Librdkafka);
     suite::run_all(&OnKafka { broker, client: Client::Librdkafka });
 }
@@ -274,6 +275,34 @@ fn what_was_paused_is_read_where_the_group_gives_it_again(broker: &Broker) {
         turn(&mut second, &mut of_second, &mut by_second);
         writer.poll(Duration::ZERO, &mut |_| {});
     }
+}
+
+/// Whoever takes long over each record has no more of them in hand than it wants.
+fn a_member_reads_no_more_at_once_than_it_may(broker: &Broker) {
+    const RECORDS: u64 = 500;
+    broker.create_topic("little-at-once", 1, &[]).expect("a topic");
+    let mut writer = bus(broker);
+    let to = partitions(&mut writer, "little-at-once", 1)[0];
+    let sender = writer.open_sender().expect("a sender");
+    (0..RECORDS).for_each(|tag| send(&mut writer, sender, to, tag));
+    let mut most_of = |limit: Option<usize>, group: &str| {
+        let mut member = bus(broker);
+        let topic = member.topic("little-at-once");
+        limit.into_iter().for_each(|limit| member.limit_records(limit));
+        member.join(group, &[topic]).expect("joined");
+        let (mut all, mut most, begun) = (0, 0, Instant::now());
+        while all < RECORDS {
+            let mut read = 0;
+            member.poll(Duration::from_millis(50), &mut |event| read += u64::from(matches!(event, BusEvent::Record(_))));
+            writer.poll(Duration::ZERO, &mut |_| {});
+            (all, most) = (all + read, most.max(read));
+            assert!(begun.elapsed() < 4 * suite::heard::PATIENCE, "{all} are read");
+        }
+        most
+    };
+    assert!(most_of(None, "much") > 7, "so many lie there");
+    let most = [Some(7), Some(1), Some(0)].map(|limit| most_of(limit, &format!("little-{limit:?}").replace(['(', ')'], "-")));
+    assert!(most.iter().zip([7, 1, 1]).all(|(most, limit)| *most <= limit), "{most:?}");
 }
 
 /// Started by the test below: starts a broker, says its pid, and waits to be killed.

@@ -162,6 +162,9 @@ impl Bus for TestBus {
     fn turn_min(&self) -> Duration {
         Duration::ZERO
     }
+    fn limit_records(&mut self, most: usize) {
+        self.poll_max = self.poll_max.min(most);
+    }
     fn flush(&mut self) {}
 
     fn read(&mut self, at: TopicPartition, from: i64) {

@@ -57,6 +57,7 @@ pub struct KafkaBus {
     /// The identities that topics must have.
     expected: HashMap<Topic, TopicId>,
     limits: Limits,
+    records_max: usize,
     commits: HashMap<String, HashMap<TopicPartition, i64>>,
     commit_at: Option<Instant>,
 }
@@ -85,6 +86,7 @@ impl KafkaBus {
             questions: None,
             expected: HashMap::new(),
             limits: Limits::default(),
+            records_max: EVENTS_MAX,
             commits: HashMap::new(),
             commit_at: None,
         })
@@ -105,7 +107,7 @@ impl KafkaBus {
             count += inlet.visit(&mut self.names, EVENTS_MAX, visit);
         }
         if let Some(member) = &mut self.member {
-            count += member.visit(&mut self.names, EVENTS_MAX, visit);
+            count += member.visit(&mut self.names, self.records_max, visit);
         }
         for committer in &mut self.committers {
             committer.visit(&mut self.names, EVENTS_MAX, &mut |_| {});
@@ -335,6 +337,10 @@ impl Bus for KafkaBus {
 
     fn full_poll(&self) -> Option<usize> {
         (self.client == Client::Direct).then_some(EVENTS_MAX)
+    }
+
+    fn limit_records(&mut self, most: usize) {
+        self.records_max = most.clamp(1, EVENTS_MAX);
     }
 
     fn flush(&mut self) {
