@@ -1,7 +1,7 @@
 //! The demo as a person runs it: killed in the middle, started again on its directory, exact at the end; a finished directory is
 //! moved aside.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -75,10 +75,9 @@ fn is_used(folder: &Path) -> bool {
 }
 
 #[test]
-#[allow(clippy::print_stdout)]
 fn a_signal_ends_the_demo_of_scale_and_leaves_nothing() {
     if !Broker::is_available() {
-        println!("skipped: there is no Kafka (`make test` fetches it)");
+        let _ = writeln!(std::io::stderr(), "skipped: there is no Kafka (`make test` fetches it)");
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
