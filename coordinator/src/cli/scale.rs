@@ -27,7 +27,7 @@ const PATH: &str = "/api/v1/scaling";
 /// An answer that takes longer than this is none: it is asked again a second later.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Behind its members' end it waits so long for what is not written yet.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Run as many processes of a participant on this machine as it should have members, by what the coordinators say.
 ///
