@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
-use ringmaster::api::client::{self, Means};
+use ringmaster::api::client::{self, Caller, Means};
 use ringmaster::blocking;
 use ringmaster_schemas::names::{hex, partition_of};
 use serde_json::Value;
@@ -93,10 +93,11 @@ fn base64(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-/// The field's value is where it must be, in the record of the event; and nowhere that people look.
-#[test]
-fn what_is_secret_is_said_nowhere() {
-    let site = site();
+/// What was said, and by what.
+type Said = Vec<(String, String)>;
+
+/// Two events, and what cannot be taken, which goes to quarantine with all that it says.
+fn written(site: &Site) {
     let (code, _, errors) = site.ringmaster(&["topics", "apply"]);
     assert_eq!(code, 0, "{errors}");
     let log = site.log();
@@ -105,20 +106,14 @@ fn what_is_secret_is_said_nowhere() {
         let record = [(key.as_bytes().to_vec(), event.into_bytes())];
         blocking::append(&mut log.client(), "cards", partition_of(key.as_bytes(), 4), &record).expect("appended");
     }
-    // What cannot be taken goes to quarantine with all that it says.
     for cut in ["{}", "{\"card_id\":7,\"card\":\"PLANTED-card-4111\"}", "{\"card_id\":\"c-cut\",\"card\":\"PLANTED-card-4111"] {
         let record = [(b"c-asks".to_vec(), cut.as_bytes().to_vec())];
         blocking::append(&mut log.client(), "cards", 2, &record).expect("appended");
     }
-    drop(log);
-    let coordinator = site.start();
-    let caller = client::caller(&site.address.into(), &Means::default()).expect("ready");
-    let since = Instant::now();
-    let says = |path: &str, sign: &str| caller.get(path).map_or(0, |answer| answer.body.matches(sign).count());
-    while says("/api/v1/sagas", "card/c-") < 2 || says("/api/v1/quarantine", "UNDECODABLE") < 3 {
-        assert!(since.elapsed() < PATIENCE, "{}", coordinator.log());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+}
+
+/// All answers, of every route.
+fn answered(caller: &Caller) -> Said {
     let mut said = Vec::new();
     let document: Value = serde_json::from_str(&caller.get("/api/v1/openapi.json").expect("an answer").body).expect("JSON");
     let questions = questions(&document);
@@ -129,6 +124,12 @@ fn what_is_secret_is_said_nowhere() {
         assert!(answer.code == 200 || question.contains("/batches/"), "{question}: {}", answer.body);
         said.push((question.to_owned(), answer.body));
     }
+    said
+}
+
+/// Records of all topics, Ringmaster's own too, and of quarantine.
+fn records(caller: &Caller) -> Said {
+    let mut said = Vec::new();
     let topics: Value = serde_json::from_str(&caller.get("/api/v1/topics").expect("an answer").body).expect("JSON");
     let topics: Vec<&str> =
         topics["topics"].as_array().expect("topics").iter().filter_map(|topic| topic["topic"].as_str()).collect();
@@ -148,6 +149,12 @@ fn what_is_secret_is_said_nowhere() {
         let question = format!("/api/v1/quarantine/2/{offset}");
         said.push((question.clone(), caller.get(&question).expect("an answer").body));
     }
+    said
+}
+
+/// What is done, and what the command line says of it.
+fn acted(site: &Site, caller: &Caller) -> Said {
+    let mut said = Vec::new();
     for (path, body) in [
         ("/api/v1/acts", r#"{"act":"resolve","saga":"card/c-waits","why":"w","outcome":"succeeded","value":"x"}"#),
         (
@@ -170,6 +177,23 @@ fn what_is_secret_is_said_nowhere() {
         let (_, out, errors) = site.ringmaster(arguments);
         said.push((arguments.join(" "), out + &errors));
     }
+    said
+}
+
+/// The field's value is where it must be, in the record of the event; and nowhere that people look.
+#[test]
+fn what_is_secret_is_said_nowhere() {
+    let site = site();
+    written(&site);
+    let coordinator = site.start();
+    let caller = client::caller(&site.address.into(), &Means::default()).expect("ready");
+    let since = Instant::now();
+    let says = |path: &str, sign: &str| caller.get(path).map_or(0, |answer| answer.body.matches(sign).count());
+    while says("/api/v1/sagas", "card/c-") < 2 || says("/api/v1/quarantine", "UNDECODABLE") < 3 {
+        assert!(since.elapsed() < PATIENCE, "{}", coordinator.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let mut said = [answered(&caller), records(&caller), acted(&site, &caller)].concat();
     let (_, log) = coordinator.stop();
     said.push(("the log".to_owned(), log));
     for (by, text) in &said {

@@ -41,6 +41,9 @@ const PLACES: [(&str, &[&str], &str); 5] = [
     ("tokio", &["coordinator/src/api.rs", "coordinator/src/api/"], "HTTP alone is asynchronous; no task touches a saga"),
 ];
 
+/// What headers for browsers say has nothing to do with that.
+const POLICY: &str = "'unsafe-inline'";
+
 /// Where lines may be printed: programs whose output it is, and what only developers run.
 const PRINTING: [&str; 12] = [
     "bench/src/bin/",
@@ -133,7 +136,7 @@ fn each_thing_stays_in_its_place() {
     for file in rust().filter(|file| !file.is_in(&[TIDY])) {
         for (word, _, why) in PLACES.iter().filter(|(_, places, _)| !file.is_in(places)) {
             for (line, code) in code(&file) {
-                if has_word(code, word) {
+                if has_word(&code.replace(POLICY, ""), word) {
                     found.push(format!("{}:{line}: {word}: {why}", file.path));
                 }
             }
