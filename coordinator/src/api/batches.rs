@@ -247,47 +247,37 @@ pub(super) async fn start(
     }))
 }
 
-/// Pauses a batch: nothing more is begun, and what is on its way (at most a second's worth) is carried out.
-#[utoipa::path(
-    post, path = "/api/v1/batches/{id}/pause", tag = "batches", request_body = BatchWish,
-    params(("id" = String, Path, description = "Its id, such as b-0123456789ab")),
-    responses((status = 200, description = "It is paused", body = BatchShown), Problems)
-)]
-pub(super) async fn pause(
-    State(sources): State<Arc<Sources>>,
-    Extension(principal): Extension<Principal>,
-    Path(id): Path<String>,
-    body: Result<Json<BatchWish>, JsonRejection>,
-) -> Response {
-    answer(read(body).and_then(|wish| order(&sources, &principal, &id, (wish.by.as_deref(), Order::Pause))))
+/// What is wanted of a batch that was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Wish {
+    /// Nothing more is begun until it is resumed, and what is on its way (at most a second's worth) is carried out.
+    Pause,
+    /// It goes on.
+    Resume,
+    /// Nothing more is begun for good, and what is on its way (at most a second's worth) is carried out.
+    Stop,
 }
 
-/// Goes on with a batch that is paused.
+/// Pauses a batch, goes on with it, or stops it for good. What is on its way then (at most a second's worth) is carried out.
 #[utoipa::path(
-    post, path = "/api/v1/batches/{id}/resume", tag = "batches", request_body = BatchWish,
-    params(("id" = String, Path, description = "Its id, such as b-0123456789ab")),
-    responses((status = 200, description = "It runs", body = BatchShown), Problems)
+    post, path = "/api/v1/batches/{id}/{wish}", tag = "batches", request_body = BatchWish,
+    params(
+        ("id" = String, Path, description = "Its id, such as b-0123456789ab"),
+        ("wish" = inline(Wish), Path, description = "What is wanted of it")
+    ),
+    responses((status = 200, description = "It stands so", body = BatchShown), Problems)
 )]
-pub(super) async fn resume(
+pub(super) async fn wish(
     State(sources): State<Arc<Sources>>,
     Extension(principal): Extension<Principal>,
-    Path(id): Path<String>,
+    Path((id, wish)): Path<(String, Wish)>,
     body: Result<Json<BatchWish>, JsonRejection>,
 ) -> Response {
-    answer(read(body).and_then(|wish| order(&sources, &principal, &id, (wish.by.as_deref(), Order::Resume))))
-}
-
-/// Stops a batch for good: nothing more is begun, and what is on its way (at most a second's worth) is carried out.
-#[utoipa::path(
-    post, path = "/api/v1/batches/{id}/stop", tag = "batches", request_body = BatchWish,
-    params(("id" = String, Path, description = "Its id, such as b-0123456789ab")),
-    responses((status = 200, description = "It is stopped", body = BatchShown), Problems)
-)]
-pub(super) async fn stop(
-    State(sources): State<Arc<Sources>>,
-    Extension(principal): Extension<Principal>,
-    Path(id): Path<String>,
-    body: Result<Json<BatchWish>, JsonRejection>,
-) -> Response {
-    answer(read(body).and_then(|wish| order(&sources, &principal, &id, (wish.by.as_deref(), Order::Stop))))
+    let wanted = match wish {
+        Wish::Pause => Order::Pause,
+        Wish::Resume => Order::Resume,
+        Wish::Stop => Order::Stop,
+    };
+    answer(read(body).and_then(|BatchWish { by }| order(&sources, &principal, &id, (by.as_deref(), wanted))))
 }
