@@ -25,6 +25,8 @@ struct OfPartition {
     worker: usize,
     owned: Owned,
     traced: VecDeque<Traced>,
+    /// So many of the first are on their way: they are not dropped.
+    out: usize,
 }
 
 /// A partition that is owned here.
@@ -94,10 +96,12 @@ impl TraceBoard {
     /// The oldest that wait of a partition in this term, so many, and what else their last record tells of; they stay until
     /// [`TraceBoard::done`].
     pub(super) fn first(&self, partition: i32, term: i64, count: usize) -> Vec<Traced> {
-        let waiting = self.lock();
-        let Some(of) = waiting.partitions.get(&partition).filter(|of| of.owned.term == term) else { return Vec::new() };
+        let mut waiting = self.lock();
+        let Some(of) = waiting.partitions.get_mut(&partition).filter(|of| of.owned.term == term) else { return Vec::new() };
         let last = of.traced.iter().take(count).next_back().map(|traced| traced.offset);
-        of.traced.iter().take_while(|traced| Some(traced.offset) <= last).cloned().collect()
+        let first: Vec<Traced> = of.traced.iter().take_while(|traced| Some(traced.offset) <= last).cloned().collect();
+        of.out = first.len();
+        first
     }
 
     /// What is to be told by records below this offset was told.
@@ -105,6 +109,7 @@ impl TraceBoard {
         let mut waiting = self.lock();
         let Some(of) = waiting.partitions.get_mut(&partition).filter(|of| of.owned.term == term) else { return };
         let mut gone = 0;
+        of.out = 0;
         while let Some(traced) = of.traced.front().filter(|traced| traced.offset < below) {
             gone += spans_of(traced);
             of.traced.pop_front();
@@ -129,11 +134,11 @@ impl Waiting {
         self.spans = self.spans.saturating_sub(spans);
     }
 
-    /// Of the partition that has most.
+    /// Of the partition that has most; what is on its way stays.
     fn drop_what_is_too_much(&mut self) {
         while self.spans > WAITING_MAX {
-            let Some(most) = self.partitions.values_mut().max_by_key(|of| of.traced.len()) else { return };
-            let Some(oldest) = most.traced.pop_front() else { return };
+            let Some(most) = self.partitions.values_mut().max_by_key(|of| of.traced.len() - of.out) else { return };
+            let Some(oldest) = most.traced.remove(most.out) else { return };
             self.spans = self.spans.saturating_sub(spans_of(&oldest));
             self.dropped += spans_of(&oldest);
         }
@@ -192,5 +197,20 @@ mod tests {
         board.done(0, 1, i64::MAX);
         board.put(0, vec![report(0, 1, 3_000, many(2_000))]);
         assert_eq!((board.take_dropped(), offsets(&board, 0, 1).len()), (0, 1_000));
+    }
+
+    /// It is exported, and must not be counted as dropped besides.
+    #[test]
+    fn what_is_on_its_way_is_not_dropped() {
+        let board = TraceBoard::default();
+        let many = |from: i64| (from..from + 1_000).map(|offset| ended(offset, 16)).collect();
+        board.put(0, vec![report(0, 1, 1_000, many(0))]);
+        assert_eq!(board.first(0, 1, 2).len(), 2);
+        board.put(0, vec![report(0, 1, 2_000, many(1_000))]);
+        assert_eq!(board.take_dropped(), 2_000 * 16 - WAITING_MAX);
+        let left = 2_000 - WAITING_MAX as i64 / 16;
+        assert_eq!(offsets(&board, 0, 1)[..3], [0, 1, left + 2]);
+        board.done(0, 1, 2);
+        assert_eq!((board.take_dropped(), offsets(&board, 0, 1)[0]), (0, left + 2));
     }
 }
