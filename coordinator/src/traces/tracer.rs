@@ -125,11 +125,6 @@ impl<B: Bus> Tracer<B> {
             self.commit();
             self.own.retain(|partition, own| is_owned(partition, own));
         }
-        // All of them first: telling one may wait for long, and each has a position from its beginning.
-        for (partition, owned) in owned.iter().filter(|(partition, _)| !self.own.contains_key(partition)).collect::<Vec<_>>() {
-            // What cannot be read now is tried again below, where that is said.
-            let _ = self.begin(*partition, owned.term);
-        }
         let mut any = false;
         for (partition, owned) in owned {
             match self.partition(partition, owned, ends) {
@@ -187,16 +182,12 @@ impl<B: Bus> Tracer<B> {
         Ok(is_full)
     }
 
-    /// Where it goes on with a partition that is owned since now; without a position nothing before the claim is told.
+    /// Where it goes on with a partition that is owned since now: at its position, or without one at the beginning, within bounds.
     fn begin(&mut self, partition: i32, term: i64) -> Result<Own, Untold> {
         let at = self.at(partition);
         let committed = self.bus.committed(&self.group, &[at])?.into_iter().next().flatten();
-        let told = committed.unwrap_or(term).min(term);
-        if committed.is_none() {
-            // At once: whoever comes behind a crash begins here, also if nothing could be sent until then.
-            self.bus.commit(&self.group, &[(at, told)]);
-        }
-        let own = Own { term, told, committed: Some(committed.unwrap_or(told)) };
+        let told = self.not_too_old(partition, committed)?.min(term);
+        let own = Own { term, told, committed };
         self.own.insert(partition, own);
         Ok(own)
     }

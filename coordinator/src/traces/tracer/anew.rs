@@ -30,16 +30,7 @@ struct Found {
 
 impl<B: Bus> Tracer<B> {
     /// Tells what the next records below the claim tell of; how far it is then.
-    pub(super) fn tell_anew(&mut self, partition: i32, (told, term): (i64, i64), ends: Ends<'_>) -> Result<i64, Untold> {
-        let from = self.not_too_old(partition, told)?.min(term);
-        if from > told {
-            tracing::warn!(
-                partition,
-                from = told,
-                to = from,
-                "traces are not told of what lies between these offsets: it is too long ago"
-            );
-        }
+    pub(super) fn tell_anew(&mut self, partition: i32, (from, term): (i64, i64), ends: Ends<'_>) -> Result<i64, Untold> {
         let to = (from + RECORDS).min(term);
         let found = self.look(partition, (from, to))?;
         if !self.has_stored(partition, &found)? {
@@ -67,11 +58,24 @@ impl<B: Bus> Tracer<B> {
         Ok(to)
     }
 
-    /// The first offset from there on that is not too long ago.
-    fn not_too_old(&mut self, partition: i32, told: i64) -> Result<i64, Untold> {
+    /// The first offset from the position on that is not too long ago. Asked once an owner: however long a collector is away, what lies
+    /// between there and the claim does not grow.
+    pub(super) fn not_too_old(&mut self, partition: i32, committed: Option<i64>) -> Result<i64, Untold> {
         let journal = self.topics.journal.clone();
-        let offsets = blocking::offsets_at(&mut self.bus, &journal, partition + 1, wall() - AGE_MAX_MS)?;
-        Ok(offsets.last().map_or(told, |offset| (*offset).max(told)))
+        let since = blocking::offset_at(&mut self.bus, &journal, partition, wall() - AGE_MAX_MS)?;
+        match committed {
+            Some(told) if since > told => {
+                tracing::warn!(
+                    partition,
+                    from = told,
+                    to = since,
+                    "traces are not told of what lies between these offsets: it is too long ago"
+                );
+            }
+            Some(told) => return Ok(told),
+            None => tracing::debug!(partition, from = since, "nothing was told of its traces before: they begin here"),
+        }
+        Ok(since)
     }
 
     /// The sagas that these records may have something to tell of.
