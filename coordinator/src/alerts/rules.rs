@@ -176,7 +176,7 @@ pub const RULES: [Rule; 23] = [
         "A saga of partition {partition} is nearly as old as its participants remember",
         "A saga lives, mostly since it is stuck, parked or paused, for more than four fifths of the time for which a participant that it asks \
          recognises what it did before (`participants.NAME.remembers`). Beyond that a command that is sent again may be carried out twice, \
-         and an undo finds nothing to undo. `ringmaster saga list --filter status:stuck,parked,paused,held` names the oldest. Bring \
+         and an undo finds nothing to undo. `ringmaster saga list` names those that live, the oldest first, also those that wait for an event or a person. Bring \
          them to their end; or let the service keep its memory for longer, and then raise the setting.",
     ),
     rule("QuarantineGrows", Severity::Warn, grows(300, "ringmaster_inputs_quarantined_total", Is::Above, 0.0), &[], 0).says(

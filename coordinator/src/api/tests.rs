@@ -212,7 +212,9 @@ pub(crate) fn with_a_trip_of(steps: &str) -> (Knowledge, ringmaster_schemas::sta
     use ringmaster_schemas::state::{Entry, Waits, Work};
     let mut knowledge = nothing_known();
     let mut settings = Settings::new(&mut knowledge.schemas);
-    settings.participants.insert("hotel".to_owned(), Participant { encoding: Encoding::Json, ..Participant::default() });
+    for name in ["hotel", "desk"] {
+        settings.participants.insert(name.to_owned(), Participant { encoding: Encoding::Json, ..Participant::default() });
+    }
     let text = format!("saga: trip\nstart: {{ on: TripBooked, from: trips, key: event.id }}\nsteps:\n{steps}");
     let record = DefinitionRecord::of_file("trip.yaml", &text, 0, &mut settings).expect("it is right").remove(0);
     let definition = knowledge.catalog.add(&record, 0, &mut settings).expect("it is right");

@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn what_people_are_told_to_type_exists() {
         assert_eq!(wrong("ringmaster saga why ID"), None);
-        for line in ["ringmaster sagas list", "ringmaster saga", "ringmaster saga list --sick"] {
+        for line in ["ringmaster sagaz list", "ringmaster saga", "ringmaster saga list --sick"] {
             assert!(wrong(line).is_some(), "{line}");
         }
         let (mut found, mut looked_at) = (Vec::new(), 0);

@@ -4,7 +4,7 @@
 //! ends of what is read here -> where workers read on by then -> where that is less: the time of the first record that is not taken
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -83,6 +83,9 @@ impl<B: Bus> Lags<B> {
         // What was taken until now was there before: only what is still not taken is late.
         let mut reads = status.reads();
         reads.retain(|read| found.contains_key(&self.place(read)));
+        // What left meanwhile is waited for by nobody.
+        let left: BTreeSet<TopicPartition> = reads.iter().map(|read| self.place(read)).collect();
+        found.retain(|at, _| left.contains(at));
         for read in &reads {
             let at = self.place(read);
             let of = found.get_mut(&at).expect("all others are gone");

@@ -33,7 +33,7 @@ impl ByRow {
         for (partition, of) in found {
             let partition = partition.to_string();
             *orphans.of(&[&partition]) = of.orphans as f64;
-            *scrubbed.of(&[&partition]) = at as f64 / 1_000.0;
+            *scrubbed.of(&[&partition]) = of.at as f64 / 1_000.0;
             *retention.of(&[&partition]) = of.retention_used;
             for ((version, node), count) in &of.too_long {
                 let definition = catalog.by_hash(version);

@@ -54,6 +54,9 @@ pub trait Store: Send + Sync {
     /// A row's bytes.
     fn row(&self, partition: i32, key: &RowKey) -> Result<Option<Vec<u8>>, StoreError>;
 
+    /// Whether a row has this place in an index: one look, however many others are there.
+    fn has_place(&self, partition: i32, index: Index, at: i64, key: &RowKey) -> Result<bool, StoreError>;
+
     /// Visits rows by an index, those at or after `from` and before `to`, in the order of the index, until the visitor says `false`.
     fn scan(
         &self,

@@ -201,6 +201,12 @@ impl Store for RocksStore {
         }
     }
 
+    fn has_place(&self, partition: i32, index: Index, at: i64, key: &RowKey) -> Result<bool, StoreError> {
+        let mut bytes = Vec::with_capacity(64);
+        keys::place(&mut bytes, index, self.number(partition), at, key);
+        self.db.get_pinned(&bytes).map(|found| found.is_some()).map_err(|error| self.failed(&error))
+    }
+
     fn scan(
         &self,
         partition: i32,

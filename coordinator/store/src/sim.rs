@@ -182,6 +182,11 @@ impl Store for SimStore {
         Ok(self.lock().volatile.get(&partition).and_then(|state| state.rows.get(key).cloned()))
     }
 
+    fn has_place(&self, partition: i32, index: Index, at: i64, key: &RowKey) -> Result<bool, StoreError> {
+        let state = self.lock();
+        Ok(state.volatile.get(&partition).is_some_and(|state| state.places(index).any(|place| (place.0, &place.1) == (at, key))))
+    }
+
     fn scan(
         &self,
         partition: i32,

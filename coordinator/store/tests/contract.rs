@@ -165,6 +165,12 @@ fn every_kind_of_row_is_in_every_index(store: &dyn Store) {
         };
         store.scan(0, index, at, at + 1, &mut visit).expect("readable");
         assert_eq!(found, sorted.iter().map(|key| (at, key.clone())).collect::<Vec<_>>(), "{index:?}");
+        let nobody = RowKey::saga("order/nobody");
+        for (partition, at, key, is_there) in
+            keys.iter().flat_map(|key| [(0, at, key, true), (0, at + 1, key, false), (1, at, key, false), (0, at, &nobody, false)])
+        {
+            assert_eq!(store.has_place(partition, index, at, key), Ok(is_there), "{index:?} {partition} {at} {key}");
+        }
     }
 }
 

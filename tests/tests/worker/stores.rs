@@ -24,6 +24,10 @@ impl Store for Watched {
         self.store.row(partition, key)
     }
 
+    fn has_place(&self, partition: i32, index: Index, at: i64, key: &RowKey) -> Result<bool, StoreError> {
+        self.store.has_place(partition, index, at, key)
+    }
+
     fn scan(
         &self,
         partition: i32,

@@ -31,9 +31,11 @@ const TOO_LONG: Millis = 3;
 /// What is known of a partition when all its rows were looked at.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Scrubbed {
+    /// When that was, in milliseconds since 1970.
+    pub at: Millis,
     /// Rows of sagas, of their items and of values.
     pub rows: u64,
-    /// Rows that nothing will ever wake, and places of indexes without the row that belongs there.
+    /// Rows that nothing will ever wake, or that cannot be read, and places of indexes without the row that belongs there.
     pub orphans: u64,
     /// The first of them, and why it is one.
     pub told: Vec<String>,
@@ -65,19 +67,20 @@ pub fn scrub(
     goes_on: &mut dyn FnMut() -> bool,
 ) -> Result<Option<Scrubbed>, String> {
     let beside = Stored { store, partition, broken: broken(store, partition)? };
-    let (mut found, mut failed) = (Scrubbed::default(), None);
+    let (mut found, mut failed) = (Scrubbed { at: judge.now, ..Scrubbed::default() }, None);
     let (mut places, mut remembered, mut ended) = (Places::default(), BTreeMap::new(), false);
     let mut visit = |key: RowKey, row: &[u8]| {
         let RowKey::Saga(id) = key else { return true };
-        let decoded = Saga::decode(&id, row).map_err(|error| format!("the row of {id}: {error}"));
-        let looked = decoded.and_then(|saga| {
-            places.has(&saga);
-            let version = saga.head.version();
-            let known = remembered.entry(version).or_insert_with(|| judge.shortest(&version));
-            found.ages(&saga, *known, judge.now);
-            found.look(&saga, judge, &beside)
-        });
-        failed = looked.err();
+        match Saga::decode(&id, row) {
+            Ok(saga) => {
+                places.has(&saga);
+                let version = saga.head.version();
+                let known = remembered.entry(version).or_insert_with(|| judge.shortest(&version));
+                found.ages(&saga, *known, judge.now);
+                failed = found.look(&saga, judge, &beside).err();
+            }
+            Err(error) => found.wrong(format!("{id}: its row cannot be read: {error}")),
+        }
         ended = !goes_on();
         failed.is_none() && !ended
     };
@@ -88,9 +91,8 @@ pub fn scrub(
     if ended || !places.read(store, partition, goes_on)? {
         return Ok(None);
     }
-    for wrong in places.wrong(store, partition)? {
-        found.wrong(wrong);
-    }
+    let Some(wrong) = places.wrong(store, partition, goes_on)? else { return Ok(None) };
+    wrong.into_iter().for_each(|wrong| found.wrong(wrong));
     Ok(Some(found))
 }
 
@@ -128,7 +130,7 @@ impl Judge<'_> {
     /// What the participants that a version asks remember at least; none if it asks nobody, or is not known.
     fn shortest(&self, version: &DefinitionHash) -> Option<Millis> {
         let definition = self.catalog.by_hash(version)?;
-        definition.steps().map(|step| (self.remembers_ms)(&step.asks.call.participant)).min()
+        definition.participants().map(self.remembers_ms).min()
     }
 }
 

@@ -4,7 +4,7 @@ use ringmaster_schemas::state::{Batch, Course, EntryMore, IndexKeys, RowChange, 
 use ringmaster_store::sim::SimStore;
 
 use super::*;
-use crate::api::tests::{checkpoint, with_a_trip};
+use crate::api::tests::{ROOM, checkpoint, with_a_trip, with_a_trip_of};
 
 const NOW: Millis = 100_000;
 
@@ -69,6 +69,28 @@ fn a_place_that_is_lost_or_left_over_is_found_and_named() {
     let found = rows.all[0].clone();
     let found = rows.found(vec![RowChange { before, after: moved, ..found }]);
     assert_eq!(found.orphans, 2, "it is not where it should be, and where it should not be: {:?}", found.told);
+}
+
+/// All others are looked at all the same, and what is told is of this look.
+#[test]
+fn a_row_that_cannot_be_read_is_one_of_those_that_nothing_wakes() {
+    let mut rows =
+        Rows::new().with("trip/a", |_| {}).with("trip/b", |_| {}).with("trip/c", |saga| saga.entries[0].due_at = Millis::MAX);
+    rows.all[1].value = Some(b"\xff\xff".to_vec());
+    let found = rows.found(Vec::new());
+    assert_eq!((found.rows, found.orphans, found.at), (2, 2, NOW), "{:?}", found.told);
+    assert!(found.told[0].starts_with("trip/b: its row cannot be read: "), "{:?}", found.told);
+    assert!(found.told[1].starts_with("trip/c: step room waits"), "{:?}", found.told);
+}
+
+/// Whoever undoes may remember for less long.
+#[test]
+fn what_an_undo_asks_remembers_as_well() {
+    let steps = ROOM.replace("undo: nothing", "undo: desk.Release");
+    let (knowledge, saga) = with_a_trip_of(&steps);
+    let remembers = |name: &str| if name == "desk" { 7 } else { 30 };
+    let judge = Judge { now: NOW, catalog: &knowledge.catalog, usual_ms: &|_, _, _| None, remembers_ms: &remembers };
+    assert_eq!(judge.shortest(&saga.head.version()), Some(7));
 }
 
 #[test]

@@ -73,7 +73,7 @@ impl<B: Bus> Tracer<B> {
                 );
             }
             Some(told) => return Ok(told),
-            None => tracing::debug!(partition, from = since, "nothing was told of its traces before: they begin here"),
+            None => tracing::info!(partition, from = since, "nothing was told of its traces before: they begin here"),
         }
         Ok(since)
     }
