@@ -10,7 +10,7 @@ const fn gauge(name: &'static str, unit: &'static str, help: &'static str, label
 pub const ORPHANS: Metric = gauge(
     "ringmaster_orphans",
     "rows",
-    "Rows that nothing will ever wake, and places of indexes without their rows: must be 0; the log names them",
+    "Rows that nothing will ever wake, or that cannot be read, and places of indexes without their rows: must be 0; the log names them",
     &["partition"],
 );
 /// When that was looked for.
