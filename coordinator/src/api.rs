@@ -74,7 +74,7 @@ use crate::telemetry::Metrics;
 use acts::by_whom;
 pub use acts::{Act, ActAnswer, ActBody, ActEnd, ActPlace, BusHand, Hand, Remembered};
 pub use alerts::{AlertShown, AlertsOf};
-pub use batches::{BatchBody, BatchOrder, BatchPage, BatchProgress, BatchShare, BatchShown, BatchStart, BatchWish};
+pub use batches::{BatchBody, BatchOrder, BatchPage, BatchProgress, BatchSagas, BatchShare, BatchShown, BatchStart, BatchWish};
 pub use broker::{Broker, BusBroker, NotPublished, Published};
 pub(crate) use clients::Clients;
 pub use definitions::{DefinitionGraph, DefinitionText, DefinitionVersion, Definitions, PictureFormat, WaitingThere};

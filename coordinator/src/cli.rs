@@ -225,11 +225,11 @@ fn about_definitions(config: &Config, command: &DefinitionsCommand, out: &mut dy
 /// `ringmaster quarantine list`, `show`, `redrive` and `discard`
 fn about_quarantine(config: &Config, command: &QuarantineCommand, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
-        QuarantineCommand::List { reason, topic, all, limit, json } => {
+        QuarantineCommand::List { reason, topic, all, limit, json, asked } => {
             let filter = quarantine::Filter { reason: reason.clone(), topic: topic.clone(), all: *all, limit: *limit };
-            quarantine::list(config, &filter, *json, out)
+            quarantine::list(config, &filter, (asked.api.as_ref(), *json), out)
         }
-        QuarantineCommand::Show { id, json } => quarantine::show(config, id, *json, out),
+        QuarantineCommand::Show { id, json, asked } => quarantine::show(config, id, (asked.api.as_ref(), *json), out),
         QuarantineCommand::Redrive(arguments) => redrive::redrive(config, arguments, out),
         QuarantineCommand::Discard(arguments) => redrive::discard(config, arguments, out),
     }

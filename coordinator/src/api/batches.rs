@@ -24,9 +24,9 @@ use super::filter::{Filter, quoted};
 use super::openapi::Problems;
 use super::problem::{Problem, Refusal};
 use super::who::Principal;
-use crate::batches::{Order, Ordered, RATE_MAX, RATE_USUAL, Record, Unposted, What, Written};
+use crate::batches::{Batch, Order, Ordered, RATE_MAX, RATE_USUAL, Record, Unposted, What, Written};
 use crate::runtime::wall;
-pub use shown::{BatchOrder, BatchPage, BatchProgress, BatchShare, BatchShown};
+pub use shown::{BatchOrder, BatchPage, BatchProgress, BatchSagas, BatchShare, BatchShown};
 
 /// Its own record is waited for so long: a request has 10 s, of which selecting may take some.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -213,6 +213,18 @@ pub(super) async fn list(State(sources): State<Arc<Sources>>) -> Response {
 )]
 pub(super) async fn show(State(sources): State<Arc<Sources>>, Path(id): Path<String>) -> Response {
     answer(find(&sources, &id))
+}
+
+/// All sagas of a batch, as long as it is not over.
+#[utoipa::path(
+    get, path = "/api/v1/batches/{id}/sagas", tag = "batches",
+    params(("id" = String, Path, description = "Its id, such as b-0123456789ab")),
+    responses((status = 200, body = BatchSagas), Problems)
+)]
+pub(super) async fn sagas(State(sources): State<Arc<Sources>>, Path(id): Path<String>) -> Response {
+    let all = |batch: &Batch| BatchSagas { sagas: batch.all_sagas().map(str::to_owned).collect() };
+    let found = sources.batches.look(|book| book.batch(&id).map(all)).map_err(|why| Problem::NotNow.because(why));
+    answer(found.and_then(|found| found.ok_or_else(|| no_batch(&id))))
 }
 
 /// Writes an order, and shows the batch as it is then.

@@ -3,6 +3,7 @@
 mod events;
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -237,6 +238,9 @@ impl Caller {
     }
 }
 
+/// What helps where nobody listens; so nothing was sent.
+pub(crate) const NOBODY: &str = "; does a coordinator run there (`ringmaster run`, its setting api.listen)?";
+
 /// What went wrong, and what helps.
 pub(crate) fn explain(error: &ureq::Error) -> String {
     use rustls::{CertificateError, Error};
@@ -250,6 +254,7 @@ pub(crate) fn explain(error: &ureq::Error) -> String {
             "; RINGMASTER_CA_FILE names the certificate of who signed its own"
         }
         Some(Error::InvalidMessage(_)) => "; what answers speaks no TLS: http://?",
+        _ if matches!(error, ureq::Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused) => NOBODY,
         _ => "",
     };
     format!("{error}{hint}")

@@ -181,7 +181,14 @@ impl Filter {
             let known: BTreeSet<&str> = of.flat_map(|(version, _)| &version.search).map(|search| &*search.name).collect();
             if !known.contains(&**name) {
                 let of: Vec<&str> = self.definitions.iter().map(String::as_str).collect();
-                return Some(format!("no version of {} is searched by '{name}'; {}", of.join(", "), there(known)));
+                let of = of.join(", ");
+                return Some(match known.is_empty() {
+                    true => format!(
+                        "no version of {of} is searched by '{name}', nor by anything else: add `search` to the definition and deploy it, for new \
+                         sagas; those that are there are found by key:ONE,OTHER"
+                    ),
+                    false => format!("no version of {of} is searched by '{name}'; {}", there(known)),
+                });
             }
         }
         let participants = catalog.participants();

@@ -24,6 +24,7 @@ use super::problem::CONTENT_TYPE;
         super::audit::acts,
         super::batches::list,
         super::batches::preview,
+        super::batches::sagas,
         super::batches::show,
         super::batches::start,
         super::batches::wish,

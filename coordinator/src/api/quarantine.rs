@@ -141,7 +141,8 @@ impl QuarantineEntry {
 }
 
 impl QuarantineMarked {
-    fn of(mark: &QuarantineMark) -> QuarantineMarked {
+    /// As it is told.
+    pub(crate) fn of(mark: &QuarantineMark) -> QuarantineMarked {
         QuarantineMarked {
             act: mark.act.as_str().to_owned(),
             at: written(mark.at),

@@ -66,6 +66,7 @@ pub(super) fn all() -> Vec<Route> {
         get_of("/api/v1/batches",        May::See,        Weight::Light, get(batches::list)),
         post_of("/api/v1/batches",       May::Operate,    Weight::Act,   post(batches::preview)),
         get_of("/api/v1/batches/{id}",   May::See,        Weight::Light, get(batches::show)),
+        get_of("/api/v1/batches/{id}/sagas", May::See, Weight::Light, get(batches::sagas)),
         post_of("/api/v1/batches/{id}/start",  May::Operate, Weight::Act, post(batches::start)),
         post_of("/api/v1/batches/{id}/{wish}", May::Operate, Weight::Act, post(batches::wish)),
         get_of("/api/v1/definitions",    May::See,        Weight::Store, get(definitions::all)),

@@ -228,6 +228,11 @@ impl Batch {
         sagas.unwrap_or_default()
     }
 
+    /// All of its sagas of which the ids are kept: none any more once it is over.
+    pub fn all_sagas(&self) -> impl Iterator<Item = &str> {
+        self.shares.values().flat_map(|share| share.sagas.iter().map(|(saga, _)| &**saga))
+    }
+
     /// Sagas of which the ids are kept.
     fn kept(&self) -> usize {
         let is_kept = |share: &&Share| !self.state.is_over() || share.window.is_some();

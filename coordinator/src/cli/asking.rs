@@ -76,7 +76,10 @@ pub(super) fn post_typed<B: Serialize, T: DeserializeOwned>(
     let key = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
     let text = serde_json::to_string(&body).expect("texts are always JSON");
     let answer = caller.post(path, &text, &[("idempotency-key", &key)]);
-    let answer = answer.map_err(|why| Failure::new(Exit::Unreachable, format_args!("{why}; whether it is done is not known")))?;
+    let answer = answer.map_err(|why| match why.ends_with(client::NOBODY) {
+        true => Failure::new(Exit::Unreachable, why),
+        false => Failure::new(Exit::Unreachable, format_args!("{why}; whether it is done is not known")),
+    })?;
     typed(&address, &answer)
 }
 

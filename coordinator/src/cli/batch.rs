@@ -18,10 +18,12 @@ use serde_json::value::RawValue;
 use super::act::EndedArguments;
 use super::arguments::Asked;
 use super::asking::{ask_typed, post_typed, say_missing};
+use super::definitions::say;
 use super::exit::{Exit, Failure};
 use super::run::stop_signal;
 use super::sagas::FilterArguments;
-use crate::api::{Act, BatchBody, BatchPage, BatchShown, BatchStart, BatchWish};
+use super::text::printable;
+use crate::api::{Act, BatchBody, BatchPage, BatchSagas, BatchShown, BatchStart, BatchWish};
 use crate::batches::State;
 use crate::config::Config;
 
@@ -69,6 +71,9 @@ pub(super) enum BatchCommand {
     Show {
         /// The batch.
         id: String,
+        /// Nothing but the ids of all its sagas, a line each; they are kept until it is over.
+        #[arg(long, conflicts_with = "json")]
+        sagas: bool,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -160,7 +165,11 @@ pub(super) fn batch(config: &Config, command: &BatchCommand, out: &mut dyn Write
             let page: BatchPage = ask_typed(config, asked.api.as_ref(), "/api/v1/batches")?;
             shown::list(&page.items, *json, out)
         }
-        BatchCommand::Show { id, json, asked } => shown::show(&find(config, id, asked)?, *json, out),
+        BatchCommand::Show { id, sagas: true, asked, .. } => {
+            let all: BatchSagas = ask_typed(config, asked.api.as_ref(), &path(id, "sagas"))?;
+            all.sagas.iter().try_for_each(|saga| say(out, format_args!("{}", printable(saga.as_bytes()))))
+        }
+        BatchCommand::Show { id, json, asked, .. } => shown::show(&find(config, id, asked)?, *json, out),
     }
 }
 
@@ -255,7 +264,16 @@ fn start(config: &Config, arguments: &StartArguments, out: &mut dyn Write) -> Re
 /// How it ended, as an exit code too.
 fn ended(batch: &BatchShown, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     if batch.state == State::Done && batch.progress.done == batch.matched {
-        return shown::progress(batch, as_json, out);
+        shown::progress(batch, as_json, out)?;
+        return match (as_json, batch.act) {
+            (false, Act::Cancel) => say(
+                out,
+                format_args!(
+                    "each is being undone, which may wait for participants: `ringmaster saga list` shows those that are not at their end"
+                ),
+            ),
+            _ => Ok(()),
+        };
     }
     if as_json {
         shown::progress(batch, true, out)?;

@@ -258,7 +258,7 @@ pub(super) fn ask(config: &Config, api: Option<&Address>) -> Result<Participants
 
 /// `ringmaster participant list`
 pub(super) fn list(config: &Config, api: Option<&Address>, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let Participants { participants, missing, .. } = ask(config, api)?;
+    let Participants { participants, missing, as_of, .. } = ask(config, api)?;
     if as_json {
         let line = |of: &Participant| serde_json::to_string(of).expect("it is JSON");
         return participants.iter().try_for_each(|of| say(out, format_args!("{}", line(of))));
@@ -278,7 +278,13 @@ pub(super) fn list(config: &Config, api: Option<&Address>, as_json: bool, out: &
             format!("{some} of {all} not asked as usual; `ringmaster saga list --parked` names the sagas that wait")
         }
     };
-    say(out, format_args!("{asked}"))
+    let oldest = as_of.iter().map(|of| of.age_ms).max().unwrap_or(0);
+    say(
+        out,
+        format_args!(
+            "{asked}; as of the last checkpoints: what happened in the last two seconds may be missing (as of {oldest} ms ago)"
+        ),
+    )
 }
 
 /// What each has not done, and why it is not asked; what few have is told only where one has it.

@@ -5,17 +5,24 @@ use std::fmt::Write as _;
 use std::io::Write;
 
 use comfy_table::Table;
-use ringmaster_schemas::journal::{QuarantineAct, QuarantineMark, Quarantined};
-use ringmaster_schemas::names::hex;
+use ringmaster_schemas::journal::{QuarantineMark, Quarantined};
+use ringmaster_schemas::names::{hex, percent_encode};
+use serde_json::Value;
 
+use super::asking::ask_typed;
 use super::buses::{self, Access};
 use super::definitions::say;
 use super::entries::{self, Place, Repeats, check_reason, parse_place};
 use super::exit::{Exit, Failure};
 use super::text::{self, printable, time};
-use crate::api::QuarantineEntry;
+use crate::api::client::Address;
+use crate::api::{Quarantine, QuarantineEntry, QuarantineMarked};
 use crate::config::Config;
 
+/// Entries of one page of a coordinator.
+const PAGE_MAX: usize = 500;
+/// Which coordinator says it (none: it is read at the brokers), and whether as JSON.
+type Told<'a> = (Option<&'a Address>, bool);
 /// Bytes of a record in one line of a hex dump.
 const DUMP_LINE_BYTES: usize = 16;
 
@@ -33,8 +40,11 @@ pub(super) struct Filter {
 }
 
 /// `ringmaster quarantine list`
-pub(super) fn list(config: &Config, filter: &Filter, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn list(config: &Config, filter: &Filter, (api, as_json): Told<'_>, out: &mut dyn Write) -> Result<(), Failure> {
     check_reason(filter.reason.as_deref())?;
+    if let Some(api) = api {
+        return list_of(config, api, filter, as_json, out);
+    }
     let (mut found, mut hidden) = (Vec::new(), 0);
     let mut any = buses::open(config, Access::Read)?;
     let total = entries::each_partition(config, &mut any, &mut |partition, bus| {
@@ -61,16 +71,44 @@ pub(super) fn list(config: &Config, filter: &Filter, as_json: bool, out: &mut dy
     })?;
     found.sort_by_key(|(place, record, _)| (record.at, *place));
     let shown = &found[found.len().saturating_sub(filter.limit)..];
+    let shown: Vec<QuarantineEntry> =
+        shown.iter().map(|(place, record, mark)| QuarantineEntry::of(*place, record, mark.as_ref())).collect();
+    tell(&shown, filter, (total, hidden), as_json, out)
+}
+
+/// As a coordinator says it: of the newest records of the topic.
+fn list_of(config: &Config, api: &Address, filter: &Filter, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut path = format!("/api/v1/quarantine?limit={}&all={}", filter.limit.clamp(1, PAGE_MAX), filter.all);
+    for (name, value) in [("reason", &filter.reason), ("topic", &filter.topic)] {
+        if let Some(value) = value {
+            path.push_str(&format!("&{name}="));
+            percent_encode(value, &mut path);
+        }
+    }
+    let Quarantine { mut items, count, complete, .. } = ask_typed(config, Some(api), &path)?;
+    items.reverse();
+    if !complete {
+        // Nobody need listen.
+        let _ =
+            writeln!(std::io::stderr(), "of the newest 10,000 records of the topic; without --api all are read, at the brokers");
+    }
+    tell(&items, filter, (count, 0), as_json, out)
+}
+
+/// Which of how many they are, and how many others are not shown.
+fn tell(
+    shown: &[QuarantineEntry],
+    filter: &Filter,
+    (total, hidden): (usize, usize),
+    as_json: bool,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     if as_json {
         if shown.len() < total {
             // Nobody need listen.
             let _ = writeln!(std::io::stderr(), "these are {} of {total} (--limit)", shown.len());
         }
-        for (place, record, mark) in shown {
-            let entry = QuarantineEntry::of(*place, record, mark.as_ref());
-            say(out, format_args!("{}", serde_json::to_string(&entry).expect("it is JSON")))?;
-        }
-        return Ok(());
+        return shown.iter().try_for_each(|entry| say(out, format_args!("{}", serde_json::to_string(entry).expect("it is JSON"))));
     }
     let hidden = match hidden {
         0 => String::new(),
@@ -93,8 +131,16 @@ impl Filter {
 }
 
 /// `ringmaster quarantine show ID`
-pub(super) fn show(config: &Config, id: &str, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn show(config: &Config, id: &str, (api, as_json): Told<'_>, out: &mut dyn Write) -> Result<(), Failure> {
     let place = parse_place(id)?;
+    if let Some(api) = api {
+        let path = format!("/api/v1/quarantine/{}/{}", place.0, place.1);
+        let shown: Value = ask_typed(config, Some(api), &path)?;
+        return match as_json {
+            true => say(out, format_args!("{shown}")),
+            false => say(out, format_args!("{}", printable(serde_json::to_string_pretty(&shown).expect("it is JSON").as_bytes()))),
+        };
+    }
     let (mut found, mut mark) = (None, None);
     let mut any = buses::open(config, Access::Read)?;
     entries::each_partition(config, &mut any, &mut |partition, bus| {
@@ -120,33 +166,30 @@ pub(super) fn show(config: &Config, id: &str, as_json: bool, out: &mut dyn Write
     say(out, format_args!("{}", text_of(place, &record, mark.as_ref())))
 }
 
-fn table_of(records: &[(Place, Quarantined, Option<QuarantineMark>)], with_marks: bool) -> Table {
+fn table_of(entries: &[QuarantineEntry], with_marks: bool) -> Table {
     let names = ["ID", "AT", "REASON", "FROM", "KEY", "BYTES", "DETAIL", "SINCE THEN"];
     let mut table = text::table(&names[..if with_marks { 8 } else { 7 }]);
-    for ((partition, offset), record, mark) in records {
+    for entry in entries {
         let mut row = vec![
-            format!("{partition}/{offset}"),
-            time(record.at),
-            record.reason.as_str().to_owned(),
-            format!("{}/{}/{}", record.topic, record.partition, record.offset),
-            record.key.as_deref().map_or_else(|| "-".to_owned(), printable),
-            record.length.to_string(),
-            record.detail.to_string(),
+            entry.id.clone(),
+            entry.at.clone(),
+            entry.reason.clone(),
+            printable(format!("{}/{}/{}", entry.topic, entry.partition, entry.offset).as_bytes()),
+            entry.key.as_deref().map_or_else(|| "-".to_owned(), |key| printable(key.as_bytes())),
+            entry.bytes.to_string(),
+            printable(entry.detail.as_bytes()),
         ];
-        row.extend(with_marks.then(|| mark.as_ref().map_or_else(|| "-".to_owned(), said)));
+        row.extend(with_marks.then(|| entry.mark.as_ref().map_or_else(|| "-".to_owned(), said)));
         table.add_row(row);
     }
     table
 }
 
 /// What was said of it.
-fn said(mark: &QuarantineMark) -> String {
-    let act = match mark.act {
-        QuarantineAct::Redriven => "redriven",
-        QuarantineAct::Discarded => "discarded",
-    };
+fn said(mark: &QuarantineMarked) -> String {
     let outcome = if mark.outcome.is_empty() { String::new() } else { format!("; {}", mark.outcome) };
-    printable(format!("{act} {} by {}: {}{outcome}", time(mark.at), mark.by, mark.why).as_bytes())
+    let act = mark.act.to_ascii_lowercase();
+    printable(format!("{act} {} by {}: {}{outcome}", mark.at, mark.by, mark.why).as_bytes())
 }
 
 fn text_of((partition, offset): Place, record: &Quarantined, mark: Option<&QuarantineMark>) -> String {
@@ -164,7 +207,7 @@ fn text_of((partition, offset): Place, record: &Quarantined, mark: Option<&Quara
         if record.raw.len() as i64 == record.length { String::new() } else { format!(", the first {} kept", record.raw.len()) };
     line("bytes", format!("{}{kept}", record.length));
     if let Some(mark) = mark {
-        line("since then", said(mark));
+        line("since then", said(&QuarantineMarked::of(mark)));
     }
     text.push('\n');
     match std::str::from_utf8(&record.raw) {

@@ -81,7 +81,7 @@ fn table_of(participants: &[ParticipantScaling]) -> Table {
             or_unknown(of.response_s.map(seconds)),
             or_unknown(capacity),
             or_unknown(of.utilisation.map(|used| format!("{:.0} %", used * 100.0))),
-            or_unknown(of.share.map(|share| format!("{:.0} %", share * 100.0))),
+            or_unknown(of.share.map(|share| format!("{:.0} %", share.max(0.0) * 100.0))),
             seconds(of.slo_s),
             late_in(of),
             format!("{members}/{}", of.max_members),

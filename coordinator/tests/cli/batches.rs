@@ -55,6 +55,7 @@ fn what_was_shown_is_done_journaled_and_counted() {
     let (code, said) = site.batch(&["list"]);
     assert!(code == 0 && said.contains("no batch was made"), "{said}");
     let id = site.preview(&["cancel", "--filter", "definition:trip status:running"], 1);
+    assert_eq!(site.said(&["batch", "show", &id, "--sagas"]), "trip/t-waits\n");
     let (code, said) = site.batch(&["start", &id, "--expected", "2"]);
     assert!(code == 12 && said.contains("has 1 sagas, not 2: nothing is done"), "{code} {said}");
     assert_eq!(site.show(&id)["state"], "previewed");

@@ -78,6 +78,15 @@ fn what_lies_in_quarantine_is_brought_again_by_a_coordinator() {
     site.quarantine(&discard(&["--json"]), 0, &["\"count\":3", "\"left\":3"]);
     site.quarantine(&discard(&["--expected", "3", "--by", "ann", "--why", "of no use"]), 0, &["3 discarded"]);
     site.quarantine(&["list"], 0, &["nothing is in quarantine"]);
+    let api = format!("http://{}", site.address);
+    site.quarantine(&["list", "--api", &api], 0, &["nothing is in quarantine"]);
+    site.quarantine(
+        &["list", "--all", "--topic", "trips", "--api", &api],
+        0,
+        &["7 of 7 records", "discarded ", " by ann: of no use"],
+    );
+    site.quarantine(&["show", ids[0], "--api", &api], 0, &["\"reason\": \"UNDECODABLE\"", "trip_id"]);
+    site.quarantine(&["show", "0/999", "--api", &api], 9, &["there is no record 0/999"]);
     assert_eq!(coordinator.stop().0, Some(0));
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use ringmaster_schemas::names::percent_encode;
+use ringmaster_schemas::state::Standing;
 
 use super::super::acts::Act;
 use super::super::everyone::Request;
@@ -135,8 +136,12 @@ impl Selection {
     }
 }
 
-/// Whether it waits at the step that is meant. That it was done says of a step something else than of its undo.
+/// Whether it lives, and waits at the step that is meant. That it was done says of a step something else than of its undo.
 fn is_meant(line: &SagaLine, body: &BatchBody) -> bool {
+    // Nothing is done to what has ended, which a filter by a key or a value finds too.
+    if [Standing::Completed, Standing::Compensated].iter().any(|ended| line.status == ended.as_str()) {
+        return false;
+    }
     let waits = line.waits.as_ref();
     let of_one = body.undo || matches!(body.act, Act::Resolve);
     body.step.as_deref().is_none_or(|step| waits.is_some_and(|waits| waits.step.as_deref() == Some(step)))

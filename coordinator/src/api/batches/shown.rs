@@ -80,6 +80,13 @@ pub struct BatchShown {
     pub partitions: Vec<BatchShare>,
 }
 
+/// All sagas of a batch.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BatchSagas {
+    /// Their ids, partition after partition. Once the batch is over they are forgotten.
+    pub sagas: Vec<String>,
+}
+
 /// How far a batch is. The four add up to `matched`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BatchProgress {

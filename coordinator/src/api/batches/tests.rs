@@ -109,6 +109,8 @@ fn all_that_a_filter_means_is_frozen_as_it_was_seen() {
             turns.push(if_turn);
         }
     }
+    let all = sources.batches.look(|found| found.batch(&batch.batch).map(|of| of.all_sagas().count()));
+    assert_eq!(all, Ok(Some(2_344)), "each can be seen before it is started");
     turns.sort_unstable();
     assert_eq!(turns, (1..2_345).collect::<Vec<_>>(), "each once");
 }

@@ -109,7 +109,7 @@ fn what_cannot_be_searched_is_told() {
     assert_eq!((code, &problem["type"], &problem["errors"]), (400, &json!("/problems/bad-filter"), &json!([error])));
     let there = "no version of trip is searched by 'hotel'; there is city, guest";
     assert_eq!(why("definition:trip hotel=c"), (404, there.to_owned()));
-    let there = "no version of plain is searched by 'guest'; there is none";
+    let there = "no version of plain is searched by 'guest', nor by anything else: add `search` to the definition and deploy it, for new sagas; those that are there are found by key:ONE,OTHER";
     assert_eq!(why("definition:plain guest=c"), (404, there.to_owned()));
     assert_eq!(why("definition:tripp"), (404, "no saga 'tripp' is deployed; there is plain, trip".to_owned()));
 }

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use crate::cli::asking::Asked;
 use crate::cli::{redrive, sagas};
 
 #[derive(Debug, Subcommand)]
@@ -23,14 +24,18 @@ pub(in crate::cli) enum QuarantineCommand {
         /// One JSON object a line.
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        asked: Asked,
     },
     /// Show one record with its bytes, as text or as a hex dump.
     Show {
         /// As `list` prints it, for example 3/17.
         id: String,
-        /// A JSON object, the bytes in hex.
+        /// A JSON object, the bytes in hex; of a coordinator (--api) as far as they can be decoded, without what is secret.
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        asked: Asked,
     },
     /// Bring records to their sagas after all: a schema or a definition has come, or a mistake was mended.
     ///

@@ -58,7 +58,10 @@ pub(super) fn preview(batch: &BatchShown, as_json: bool, out: &mut dyn Write) ->
     }
     if !batch.sample.is_empty() {
         let some: Vec<&str> = batch.sample.iter().map(|line| line.saga.as_str()).collect();
-        let more = if batch.matched > some.len() { ", ..." } else { "" };
+        let more = match batch.matched > some.len() {
+            true => format!(", ... (`ringmaster batch show {} --sagas` has all)", batch.batch),
+            false => String::new(),
+        };
         say(out, format_args!("they are {}{more}", printable(some.join(", ").as_bytes())))?;
     }
     if batch.left_out > 0 {
