@@ -20,6 +20,7 @@ pub mod history;
 pub mod members;
 pub mod participant;
 pub mod redrive;
+pub mod replay;
 pub mod runtime;
 pub mod scaling;
 pub mod scenarios;

@@ -10,7 +10,8 @@ use ringmaster_schemas::names::Topics;
 
 use super::clients::Clients;
 use crate::blocking::{self, Read};
-use crate::redrive::{Entry, Hand, Inbox, Outcome};
+use crate::redrive::{Entry, Hand, Inbox, Outcome, Told};
+use crate::replay::{self, Missing, Range, Visited};
 use crate::runtime::{DeployError, Deploying, KnowledgeError, Plan, Sent, SetupSettings, at_next_start, wall};
 use crate::topics::{self, Looked};
 
@@ -28,6 +29,12 @@ pub trait Broker: Send + Sync {
     /// Brings the first of these records from quarantine to the partitions, as many as have room on their way: also old ones or not. Waits so
     /// long for what becomes of them, and writes it down.
     fn redrive(&self, hand: Hand<'_>, entries: &[Entry], how: (bool, Duration)) -> Result<Vec<Outcome>, BusError>;
+
+    /// Brings records of a topic that are missing to the partitions. Else as above.
+    fn replay(&self, hand: Hand<'_>, topic: &str, missing: &[Missing], how: (bool, Duration)) -> Result<Vec<Told>, BusError>;
+
+    /// Visits the records of a range, until the visitor does not want one.
+    fn visit_range(&self, range: Range<'_>, wants: &mut dyn FnMut(&Read) -> bool) -> Result<Visited, BusError>;
 
     /// Visits the newest records of a topic, at most so many of all partitions together, each partition's oldest first; whether these
     /// are all.
@@ -139,6 +146,17 @@ impl<B: Bus + Send> Broker for BusBroker<B> {
             let room = inbox.room(entries.iter().map(|(_, record)| record.length as usize), entries.len());
             hand.bring(bus, (&inbox, &topics), &entries[..room.min(entries.len())], how)
         })
+    }
+
+    fn replay(&self, hand: Hand<'_>, topic: &str, missing: &[Missing], how: (bool, Duration)) -> Result<Vec<Told>, BusError> {
+        self.with(|bus| {
+            let inbox = Inbox::find(bus, &self.setup.prefix)?;
+            hand.bring_missing(bus, (&inbox, &topic.into()), missing, how)
+        })
+    }
+
+    fn visit_range(&self, range: Range<'_>, wants: &mut dyn FnMut(&Read) -> bool) -> Result<Visited, BusError> {
+        self.with(|bus| replay::visit_range(bus, range, &mut |read, _| wants(read)))
     }
 
     fn visit_newest(&self, topic: &str, most: usize, visit: &mut dyn FnMut(Read)) -> Result<bool, BusError> {

@@ -48,6 +48,7 @@ use super::problem::CONTENT_TYPE;
         super::quarantine::one,
         super::redrive::discard,
         super::redrive::redrive,
+        super::replays::replay,
         super::scaling::all,
         super::scaling::one,
         super::saga_graph::graph,

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use ringmaster_bus::BusError;
 use ringmaster_core::partition::row_hash;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{QuarantineMark, Quarantined};
@@ -174,10 +175,36 @@ struct Work {
 }
 
 /// Who does it, why, and to how many.
-struct Confirmed {
-    by: String,
-    why: String,
-    expected: usize,
+pub(super) struct Confirmed {
+    pub(super) by: String,
+    pub(super) why: String,
+    pub(super) expected: usize,
+}
+
+impl Confirmed {
+    /// As a body says it; none, if nothing is to be done.
+    pub(super) fn of(
+        principal: &Principal,
+        by: Option<&str>,
+        (expected, why): (Option<usize>, Option<String>),
+    ) -> Result<Option<Confirmed>, Refusal> {
+        let by = by_whom(principal, by)?;
+        let Some(expected) = expected else { return Ok(None) };
+        match why.filter(|why| !why.trim().is_empty() && why.len() <= WHY_BYTES_MAX) {
+            Some(why) => Ok(Some(Confirmed { by, why, expected })),
+            None => Err(Problem::BadRequest.because("`why` says why, in 1 to 1024 bytes")),
+        }
+    }
+
+    /// It is done to so many, if as many are expected.
+    pub(super) fn is_about(&self, count: usize) -> Result<(), Refusal> {
+        let expected = self.expected;
+        if expected == count {
+            return Ok(());
+        }
+        let detail = format!("it is about {count} now, not {expected}: look again, without `expected`");
+        Err(Problem::Rejected.because(detail).with("reason", "COUNT".into()))
+    }
 }
 
 impl Work {
@@ -188,13 +215,7 @@ impl Work {
         if !(1..=SOME_MAX).contains(&limit) {
             return wrong(format!("`limit` is from 1 to {SOME_MAX}"));
         }
-        let by = by_whom(principal, by.as_deref())?;
-        let hand = match (expected, why.filter(|why| !why.trim().is_empty())) {
-            (None, _) => None,
-            (Some(_), None) => return wrong("`why` says why, in 1 to 1024 bytes".to_owned()),
-            (Some(_), Some(why)) if why.len() > WHY_BYTES_MAX => return wrong("`why` says why, in 1 to 1024 bytes".to_owned()),
-            (Some(expected), Some(why)) => Some(Confirmed { by, why, expected }),
-        };
+        let hand = Confirmed::of(principal, by.as_deref(), (expected, why))?;
         let meant = match (ids.is_empty(), reason.is_some() || topic.is_some() || since.is_some() || until.is_some()) {
             (false, true) => return wrong("`ids` choose alone, or `reason`, `topic`, `since` and `until` do".to_owned()),
             (true, false) => return wrong("say which records: `ids`, or `reason`, `topic`, `since`, `until`".to_owned()),
@@ -228,16 +249,14 @@ impl Work {
             left: entries.len(),
             ..QuarantineAnswer::default()
         };
-        let Some(Confirmed { by, why, expected }) = &self.hand else {
+        let Some(confirmed) = &self.hand else {
             let shown = entries.iter().take(SAMPLE_MAX).map(|(place, record)| QuarantineEntry::of(*place, record, None));
             answer.sample = shown.collect();
             answer.ids = entries.iter().map(|((partition, offset), _)| format!("{partition}/{offset}")).collect();
             return Ok(answer);
         };
-        if *expected != entries.len() {
-            let detail = format!("it is about {} now, not {expected}: look again, without `expected`", entries.len());
-            return Err(Problem::Rejected.because(detail).with("reason", "COUNT".into()));
-        }
+        confirmed.is_about(entries.len())?;
+        let Confirmed { by, why, .. } = confirmed;
         entries.truncate(self.limit);
         answer.results = self.carry_out(sources, Hand { by, why }, &entries)?;
         answer.left -= answer.results.len();
@@ -247,10 +266,6 @@ impl Work {
 
     fn carry_out(&self, sources: &Sources, hand: Hand<'_>, entries: &[Entry]) -> Result<Vec<Told>, Refusal> {
         let broker = broker(sources)?;
-        let failed = |error| {
-            let detail = format!("whether all of it is done is not known: {error}. Look again, without `expected`");
-            Problem::NotNow.because(detail)
-        };
         match self.what {
             What::Discard => broker.discard(hand, entries).map(|()| entries.iter().map(Told::discarded).collect()),
             What::Redrive => {
@@ -258,7 +273,7 @@ impl Work {
                 outcomes.map(|outcomes| entries.iter().zip(&outcomes).map(|(entry, of)| Told::of_entry(entry, of)).collect())
             }
         }
-        .map_err(failed)
+        .map_err(|error| half_done(&error))
     }
 }
 
@@ -298,11 +313,7 @@ impl Meant {
             }
         });
         if !complete.map_err(|error| unread(&error))? {
-            let detail = format!(
-                "more than {READ_MAX} records lie in quarantine, which one request does not look through: name some by `ids` (the list has them); \
-                 `ringmaster quarantine` reads all at the brokers"
-            );
-            return Err(Problem::Rejected.because(detail).with("reason", "TOO_MANY".into()));
+            return Err(too_many("name some by `ids` (the list has them); `ringmaster quarantine` reads all at the brokers"));
         }
         Ok(entries.into_iter().filter(|(place, _)| !marked.contains(place)).collect())
     }
@@ -344,7 +355,18 @@ fn kept(record: Quarantined, topics: &Topics) -> Quarantined {
     if *record.topic == *topics.replies { record } else { Quarantined { raw: bytes::Bytes::new(), ..record } }
 }
 
-fn time(text: Option<&str>) -> Result<Option<Millis>, Refusal> {
+/// More lie in quarantine than are read, and what helps.
+pub(super) fn too_many(help: &str) -> Refusal {
+    let detail = format!("more than {READ_MAX} records lie in quarantine, which one request does not look through: {help}");
+    Problem::Rejected.because(detail).with("reason", "TOO_MANY".into())
+}
+
+/// It was begun, and went wrong.
+pub(super) fn half_done(error: &BusError) -> Refusal {
+    Problem::NotNow.because(format!("whether all of it is done is not known: {error}. Look again, without `expected`"))
+}
+
+pub(super) fn time(text: Option<&str>) -> Result<Option<Millis>, Refusal> {
     let wrong = |text: &str| Problem::BadRequest.because(format!("'{text}' is no time such as 2026-01-31T00:00:00Z"));
     text.map(|text| parse_timestamp(text).map(|micros| micros.div_euclid(1_000)).ok_or_else(|| wrong(text))).transpose()
 }

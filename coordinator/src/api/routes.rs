@@ -14,7 +14,7 @@ use super::gate::{self, Gate};
 use super::problem::{NOTHING_HERE, Problem};
 use super::{
     Sources, acts, audit, batches, definitions, editing, held_tokens, history, instances, live, me, metrics, openapi, overview,
-    participants, partitions, quarantine, readiness, redrive, saga_graph, sagas, scaling, settings, topics,
+    participants, partitions, quarantine, readiness, redrive, replays, saga_graph, sagas, scaling, settings, topics,
 };
 
 /// How much answering takes.
@@ -90,6 +90,7 @@ pub(super) fn all() -> Vec<Route> {
         get_of("/api/v1/quarantine/{partition}/{offset}", May::SeeBodies, Weight::Journal, get(quarantine::one)),
         post_of("/api/v1/quarantine:discard", May::Operate, Weight::Act, post(redrive::discard)),
         post_of("/api/v1/quarantine:redrive", May::Operate, Weight::Act, post(redrive::redrive)),
+        post_of("/api/v1/replays",       May::Operate,    Weight::Act,   post(replays::replay)),
         get_of("/api/v1/sagas",          May::See,        Weight::Store, get(sagas::sagas)),
         get_of("/api/v1/saga",           May::See,        Weight::Store, get(sagas::saga)),
         get_of("/api/v1/saga/graph",     May::See,        Weight::Store, get(saga_graph::graph)),

@@ -7,6 +7,7 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ringmaster_schemas::names::percent_encode;
+use ringmaster_schemas::state::{RowKey, Saga, Status};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -182,16 +183,7 @@ pub(super) fn approvals(
         let found = found.map_err(|why| Problem::Failed.because(why))?.ok_or_else(|| not_there(sources, id, partition))?;
         serde_json::to_value(found).expect("it is JSON")
     } else {
-        let mut path = "/api/v1/saga/why?id=".to_owned();
-        percent_encode(id, &mut path);
-        let uri = path.parse().map_err(|_| nothing())?;
-        let other = |why: String| Problem::Elsewhere.because(format!("{id} lives in partition {partition}: {why}"));
-        let answer = ask_owner(sources, partition, &Request { uri, headers: request.headers.clone() }).map_err(other)?;
-        match answer.code {
-            200 => serde_json::from_str(&answer.body).map_err(|_| other(ANOTHER_VERSION.to_owned()))?,
-            404 if !is_of_another_version(&answer) => return Err(nothing()),
-            code => return Err(other(format!("the instance that has it answers {code}"))),
-        }
+        told_by_owner(sources, request, (partition, "/api/v1/saga/why?id=", id))?.ok_or_else(nothing)?
     };
     let is_meant = |leaf: &&Value| step.is_none_or(|step| leaf["step"] == step);
     let leaves = found["why"].as_array().into_iter().flatten().filter(is_meant);
@@ -203,15 +195,49 @@ pub(super) fn approvals(
     Ok(leaves.filter_map(approval).collect())
 }
 
+/// What whoever has a saga answers about it; none if there is no such saga.
+fn told_by_owner(sources: &Sources, request: &Request, (partition, path, id): (i32, &str, &str)) -> Result<Option<Value>, Refusal> {
+    let other = |why: String| Problem::Elsewhere.because(format!("{id} lives in partition {partition}: {why}"));
+    let mut path = path.to_owned();
+    percent_encode(id, &mut path);
+    let uri = path.parse().map_err(|_| other("it cannot be asked for".to_owned()))?;
+    let answer = ask_owner(sources, partition, &Request { uri, headers: request.headers.clone() }).map_err(other)?;
+    match answer.code {
+        200 => serde_json::from_str(&answer.body).map(Some).map_err(|_| other(ANOTHER_VERSION.to_owned())),
+        _ if is_of_another_version(&answer) => Err(other(ANOTHER_VERSION.to_owned())),
+        404 => Ok(None),
+        code => Err(other(format!("the instance that has it answers {code}"))),
+    }
+}
+
+/// Whether there is a saga that has begun, as of the last checkpoint of whoever has it; a problem, where that cannot be told now.
+pub(super) fn has_begun(sources: &Sources, request: &Request, id: &str) -> Result<bool, Refusal> {
+    let failed = |why: String| Problem::Failed.because(format!("{id}: {why}"));
+    let partition = saga::partition_of(id, sources.partitions).ok_or_else(|| failed("it is no id of a saga".to_owned()))?;
+    if !sources.hosted().contains(&partition) {
+        let told = told_by_owner(sources, request, (partition, "/api/v1/saga?id=", id))?;
+        return Ok(told.is_some_and(|told| told["status"] != Status::Expected.as_str()));
+    }
+    let statuses = sources.status.partitions();
+    let status = statuses.iter().find(|status| status.partition == partition);
+    if let Some(missing) = status.map_or(Some(NOT_CLAIMED), PartitionStatus::missing_to_own) {
+        return Err(not_known_yet(id, partition, missing));
+    }
+    let row = sources.store.row(partition, &RowKey::saga(id)).map_err(|error| failed(error.to_string()))?;
+    let saga = row.map(|bytes| Saga::decode(&id.into(), &bytes)).transpose().map_err(|error| failed(error.to_string()))?;
+    Ok(saga.is_some_and(|saga| saga.began()))
+}
+
+fn not_known_yet(id: &str, partition: i32, missing: &str) -> Refusal {
+    Problem::NotNow.because(format!("whether there is {id} is not known yet; of its partition {partition}: {missing}"))
+}
+
 /// It does not exist, or that is not known yet.
 fn not_there(sources: &Sources, id: &str, partition: i32) -> Refusal {
     let statuses = sources.status.partitions();
     let status = statuses.iter().find(|status| status.partition == partition);
     match status.map_or(Some(NOT_CLAIMED), PartitionStatus::missing_to_own) {
-        Some(missing) if sources.status.share().is_some() => {
-            let why = format!("whether there is {id} is not known yet; of its partition {partition}: {missing}");
-            Problem::NotNow.because(why)
-        }
+        Some(missing) if sources.status.share().is_some() => not_known_yet(id, partition, missing),
         _ => Problem::NotFound.because(saga::not_found(id)),
     }
 }

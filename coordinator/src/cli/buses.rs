@@ -48,15 +48,6 @@ fn never_made(directory: &Path) -> Failure {
     Failure::new(Exit::Refused, format_args!("there is no embedded bus in {}: {what}", directory.display()))
 }
 
-/// Nothing can be sent to a coordinator whose bus is its own.
-pub(super) fn needs_kafka(config: &Config) -> Result<(), Failure> {
-    if config.bus == BusKind::Kafka {
-        return Ok(());
-    }
-    let why = "the embedded bus belongs to the coordinator's process, so that nothing can be sent to it: acts need Kafka";
-    Err(Failure::new(Exit::Refused, why))
-}
-
 /// Opens one client of the configured bus.
 pub(super) fn open(config: &Config, access: Access) -> Result<AnyBus, Failure> {
     Ok(match config.bus {

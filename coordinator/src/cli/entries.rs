@@ -68,6 +68,18 @@ pub(super) fn marks(any: &mut buses::AnyBus, config: &Config, partition: i32) ->
     Ok(marks)
 }
 
+/// Takes a record's place and value; or says what is wrong with it.
+type Take<'a> = dyn FnMut(Place, &[u8]) -> Result<(), String> + 'a;
+
+/// Visits all records of the topic.
+pub(super) fn each_value(config: &Config, any: &mut buses::AnyBus, take: &mut Take<'_>) -> Result<(), Failure> {
+    each_partition(config, any, &mut |partition, any| {
+        each_record(any, config, partition, &mut |offset, value| take((partition, offset), value).map(|()| true))?;
+        Ok(0)
+    })?;
+    Ok(())
+}
+
 /// Takes a record's offset and value, and says whether it wants more; or what is wrong with it.
 type Visit<'a> = dyn FnMut(i64, &[u8]) -> Result<bool, String> + 'a;
 

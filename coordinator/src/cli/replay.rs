@@ -1,11 +1,9 @@
 //! `replay input`: a range of an input topic is read again, after an outage or a mistake, and only what is missing is brought to the
 //! partitions. Nothing is done that was not counted before.
 //!
-//! ```text
-//! records of the range -> which saga each would start -> known? too old? in quarantine? -> what is missing -> inbox
-//! ```
+//! At Kafka this process reads and brings, and asks a coordinator what is known; where the bus is a coordinator's own, that one does it, a
+//! page at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,15 +11,12 @@ use std::time::Instant;
 
 use clap::{Args, Subcommand};
 use ringmaster_bus::Bus;
-use ringmaster_core::definition::Starting;
-use ringmaster_core::intake::{Event, InputRecord, Origin, Projections, Typing};
+use ringmaster_core::intake::Typing;
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::Redriven;
-use ringmaster_schemas::names::saga_id;
-use serde_json::json;
 
 use super::arguments::Asked;
-use super::buses::{self, Access, AnyBus, on_bus};
+use super::asking::post_typed;
+use super::buses::{self, Access, on_bus};
 use super::definitions::{require_topics, say};
 use super::entries;
 use super::exit::{Exit, Failure};
@@ -31,15 +26,20 @@ use super::run::stop_signal;
 use super::saga::saga;
 use super::select::time;
 use crate::api::client::Address;
-use crate::blocking::{self, Read};
-use crate::config::Config;
-use crate::redrive::{Hand, Inbox, Told, sources};
-use crate::runtime::{self, Knowledge};
+use crate::api::{ReplayAnswer, ReplayBody, written};
+use crate::config::{BusKind, Config};
+use crate::redrive::{Hand, Inbox};
+use crate::replay::{Counts, InQuarantine, Kind, Missing, Range, Survey, Visited, visit_range};
+use crate::runtime;
 
 /// Records that are looked at in one go: a longer range is replayed in parts.
 const LOOKED_AT_MAX: usize = 1_000_000;
 /// Of these, so many are brought.
 const MISSING_MAX: usize = 100_000;
+/// Records that a coordinator is asked to bring at once: they are to be done within its 10 s.
+const REQUESTED_MAX: usize = 100;
+/// How often a page is counted anew that has changed since: what was brought a moment ago is known a moment later.
+const TRIES: u32 = 10;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ReplayCommand {
@@ -47,6 +47,7 @@ pub(super) enum ReplayCommand {
     ///
     /// Without --expected nothing is done: it is said how many start what is missing, are known, too old, in quarantine. Asks the running
     /// coordinator which sagas it knows. With --expected COUNT those that are missing are brought to the partitions, if they still are so many.
+    /// On the embedded bus the coordinator does all of it.
     #[command(after_help = "Example:\n  ringmaster replay input orders --from 2026-01-31T08:00:00Z --to 2026-01-31T09:00:00Z")]
     Input(ReplayArguments),
     /// Rebuild partitions from the journal into a fresh store, and compare that with the store of an instance, saga by saga.
@@ -76,97 +77,33 @@ pub(super) struct ReplayArguments {
     asked: Asked,
 }
 
-/// What a record of the range is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    /// It would start a saga.
-    Missing,
-    /// What it starts lives, or is remembered.
-    Known,
-    /// What it started may have been forgotten.
-    TooOld,
-    /// It lies in quarantine: it is redriven from there.
-    InQuarantine,
-    /// It cannot be read, and is not in quarantine.
-    Unreadable,
-    /// It starts nothing.
-    Nothing,
-}
-
-/// A record that is missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Missing {
-    timestamp: Millis,
-    partition: i32,
-    offset: i64,
-    bytes: usize,
-}
-
-/// Reads a range, and tells what each record of it is.
-struct Survey<'a> {
-    topic: &'a str,
-    typing: Typing<'a>,
-    known: &'a Knowledge,
-    /// Places of what lies in quarantine.
-    quarantined: BTreeSet<(i32, i64)>,
-    accept_old: bool,
-    now: Millis,
-    projections: Projections,
-    /// Sagas that were looked up, or would be started by an earlier record.
-    seen: BTreeSet<String>,
-    counts: BTreeMap<Kind, usize>,
-    missing: Vec<Missing>,
-}
-
 /// `ringmaster replay input`
 pub(super) fn input(config: &Config, arguments: &ReplayArguments, out: &mut dyn Write) -> Result<(), Failure> {
-    buses::needs_kafka(config)?;
+    // The embedded bus belongs to the coordinator.
+    if config.bus == BusKind::Embedded {
+        return Pages { config, arguments }.replay(out);
+    }
     let ReplayArguments { topic, hand, pace, asked, .. } = arguments;
     let access = if hand.is_meant() { Access::Write } else { Access::Read };
     let mut any = buses::open(config, access)?;
-    let quarantined = quarantined(&mut any, config, topic)?;
+    let mut quarantined = InQuarantine::of(topic);
+    entries::each_value(config, &mut any, &mut |place, value| quarantined.take(place, value))?;
     on_bus!(&mut any, bus => {
         require_topics(bus, config)?;
         let known = runtime::read_knowledge(bus, &config.prefix, &config.schemas, &config.compile_options())?;
         let own = config.topics.get(topic.as_str()).cloned().unwrap_or_default();
         let default = own.default_type.as_deref().or(known.catalog.default_type(topic));
-        let mut survey = Survey {
-            topic,
-            typing: Typing { field: &own.type_field, default },
-            known: &known,
-            quarantined,
-            accept_old: pace.accept_old,
-            now: runtime::wall(),
-            projections: Projections::default(),
-            seen: BTreeSet::new(),
-            counts: BTreeMap::new(),
-            missing: Vec::new(),
-        };
-        survey.read(bus, (arguments.from, arguments.to), &mut |id| is_known(config, asked.api.as_ref(), id))?;
-        survey.missing.sort_by_key(|missing| (missing.timestamp, missing.partition, missing.offset));
-        let Some(hand) = hand.confirmed(survey.missing.len())? else { return survey.tell(arguments.hand.json, out) };
+        let typing = Typing { field: &own.type_field, default };
+        let mut survey = Survey::new((topic, typing), &known, quarantined.places(), pace.accept_old);
+        let range = Range { topic, from: arguments.from, to: arguments.to, begin: (0, 0) };
+        let (counts, missing) = look_at(bus, range, &mut survey, &mut |id| is_known(config, asked.api.as_ref(), id))?;
+        let Some(hand) = hand.confirmed(missing.len())? else { return tell(&counts, arguments.hand.json, out) };
         let stop = stop_signal()?;
         let inbox = Inbox::find(bus, &config.prefix)?;
         let mut told = Telling::new(arguments.hand.json);
-        let rest = bring(bus, (&inbox, &topic.as_str().into(), &survey.missing), (&hand, pace), (&mut told, &stop), out)?;
+        let rest = bring(bus, (&inbox, &topic.as_str().into(), &missing), (&hand, pace), (&mut told, &stop), out)?;
         told.end(rest, out)
     })
-}
-
-/// Places of records of this topic that lie in quarantine, and were neither redriven nor discarded.
-fn quarantined(any: &mut AnyBus, config: &Config, topic: &str) -> Result<BTreeSet<(i32, i64)>, Failure> {
-    let mut places = BTreeSet::new();
-    entries::each_partition(config, any, &mut |partition, any| {
-        let marks = entries::marks(any, config, partition)?;
-        entries::visit(any, config, (partition, entries::Repeats::Told), &mut |place, record| {
-            if *record.topic == *topic && !marks.contains_key(&place.1) {
-                places.insert((record.partition, record.offset));
-            }
-            true
-        })?;
-        Ok(0)
-    })?;
-    Ok(places)
 }
 
 /// Whether the running coordinator knows a saga that has begun.
@@ -178,113 +115,65 @@ fn is_known(config: &Config, api: Option<&Address>, id: &str) -> Result<bool, Fa
     }
 }
 
-/// Whether a saga is known.
-type IsKnown<'a> = dyn FnMut(&str) -> Result<bool, Failure> + 'a;
-
-impl Survey<'_> {
-    fn read(&mut self, bus: &mut impl Bus, (from, to): (Millis, Millis), is_known: &mut IsKnown<'_>) -> Result<(), Failure> {
-        let Some(described) = bus.describe(&[self.topic])?.into_iter().next().flatten() else {
-            return Err(Failure::new(Exit::NotFound, format_args!("there is no topic {}", self.topic)));
-        };
-        let first = blocking::offsets_at(bus, self.topic, described.partitions, from)?;
-        let end = blocking::offsets_at(bus, self.topic, described.partitions, to)?;
-        let (mut looked_at, mut progress) = (0, Progress::begin());
-        for (partition, (first, end)) in (0..).zip(first.into_iter().zip(end)).filter(|(_, (first, end))| first < end) {
-            let mut trouble = None;
-            blocking::read_from(bus, self.topic, (partition, first), &mut |read| {
-                if read.offset >= end {
-                    return false;
-                }
-                looked_at += 1;
-                let (topic, offset, missing) = (self.topic, read.offset, self.missing.len());
-                progress.at(format_args!("{topic}/{partition}: offset {offset} of {end}, {missing} are missing so far"));
-                trouble = self.look_at(&read, is_known).err();
-                trouble.is_none() && looked_at <= LOOKED_AT_MAX && self.missing.len() <= MISSING_MAX
-            })?;
-            trouble.map_or(Ok(()), Err)?;
+/// What the records of a range are, and which are missing, the oldest first.
+fn look_at(
+    bus: &mut impl Bus,
+    range: Range<'_>,
+    survey: &mut Survey<'_>,
+    is_known: &mut dyn FnMut(&str) -> Result<bool, Failure>,
+) -> Result<(Counts, Vec<Missing>), Failure> {
+    let (mut counts, mut all, mut trouble, mut progress) = (Counts::default(), Vec::new(), None, Progress::begin());
+    let visited = visit_range(bus, range, &mut |read, end| {
+        if counts.all() == LOOKED_AT_MAX || all.len() == MISSING_MAX {
+            return false;
         }
-        if looked_at > LOOKED_AT_MAX || self.missing.len() > MISSING_MAX {
+        let (topic, partition, offset, missing) = (range.topic, read.partition, read.offset, all.len());
+        progress.at(format_args!("{topic}/{partition}: offset {offset} of {end}, {missing} are missing so far"));
+        match survey.kind(read, is_known) {
+            Ok(kind) => {
+                counts.count(kind);
+                all.extend((kind == Kind::Missing).then(|| Missing::of(read)));
+            }
+            Err(failure) => trouble = Some(failure),
+        }
+        trouble.is_none()
+    })?;
+    trouble.map_or(Ok(()), Err)?;
+    match visited {
+        Visited::NoTopic => Err(Failure::new(Exit::NotFound, format_args!("there is no topic {}", range.topic))),
+        Visited::UpTo(_) => {
             let why = format!(
                 "the range has more than {LOOKED_AT_MAX} records, or {MISSING_MAX} that are missing: replay it in parts, one after the other"
             );
-            return Err(Failure::new(Exit::Rejected, why));
+            Err(Failure::new(Exit::Rejected, why))
         }
-        Ok(())
+        Visited::All => {
+            all.sort_unstable();
+            Ok((counts, all))
+        }
     }
+}
 
-    fn look_at(&mut self, read: &Read, is_known: &mut IsKnown<'_>) -> Result<(), Failure> {
-        let (kind, timestamp) = (self.kind(read, is_known)?, read.timestamp);
-        *self.counts.entry(kind).or_default() += 1;
-        if kind == Kind::Missing {
-            let bytes = read.value.as_ref().map_or(0, Vec::len);
-            self.missing.push(Missing { timestamp, partition: read.partition, offset: read.offset, bytes });
-        }
-        Ok(())
+/// Says what would be done, and how it is done.
+fn tell(counts: &Counts, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    if as_json {
+        return say(out, format_args!("{}", serde_json::to_string(counts).expect("it is JSON")));
     }
-
-    /// What a record is: missing, if anything that it starts is.
-    fn kind(&mut self, read: &Read, is_known: &mut IsKnown<'_>) -> Result<Kind, Failure> {
-        if self.quarantined.contains(&(read.partition, read.offset)) {
-            return Ok(Kind::InQuarantine);
-        }
-        let record = InputRecord {
-            offset: read.offset,
-            timestamp: read.timestamp,
-            key: read.key.as_deref(),
-            value: read.value.as_deref(),
-            headers: Some(&read.headers),
-        };
-        let known = self.known;
-        let Ok((kind, event)) = Event::recognise(&record, self.typing, &known.schemas) else { return Ok(Kind::Unreadable) };
-        let origin = Origin { topic: self.topic, partition: read.partition };
-        let mut found = Kind::Nothing;
-        for Starting { definition, start } in known.catalog.starting_on(self.topic, &kind) {
-            let one = match self.projections.start((definition, *start), 0, &event, origin, self.now) {
-                Ok(None) => continue,
-                Err(_) => Kind::Unreadable,
-                Ok(Some(start)) => {
-                    let id = saga_id(&definition.name, &start.key);
-                    let is_old = read.timestamp < self.now - definition.retain_ms && !self.accept_old;
-                    if self.seen.contains(&id) || is_known(&id)? {
-                        self.seen.insert(id);
-                        Kind::Known
-                    } else if is_old {
-                        Kind::TooOld
-                    } else {
-                        // Another record of the range that would start it is a repeat.
-                        self.seen.insert(id);
-                        Kind::Missing
-                    }
-                }
-            };
-            found = found.min(one);
-        }
-        Ok(found)
+    let Counts { missing, known, too_old, in_quarantine, unreadable, nothing } = *counts;
+    let others = [
+        (known, "known", "what they start lives or is remembered, or is started by another of them"),
+        (too_old, "too old", "what they started may have been forgotten; --accept-old takes them all the same"),
+        (in_quarantine, "in quarantine", "`ringmaster quarantine redrive` is for them"),
+        (unreadable, "unreadable", "they cannot be read or evaluated, and are not in quarantine"),
+        (nothing, "nothing", "they start no saga"),
+    ];
+    say(out, format_args!("{missing} missing: they would start sagas"))?;
+    for (count, name, words) in others.iter().filter(|(count, ..)| *count > 0) {
+        say(out, format_args!("{count} {name}: {words}"))?;
     }
-
-    /// Says what would be done, and how it is done.
-    fn tell(&self, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-        let count = |kind| self.counts.get(&kind).copied().unwrap_or_default();
-        let all = [
-            (Kind::Missing, "missing", "they would start sagas"),
-            (Kind::Known, "known", "what they start lives or is remembered, or is started by another of them"),
-            (Kind::TooOld, "too_old", "what they started may have been forgotten; --accept-old takes them all the same"),
-            (Kind::InQuarantine, "in_quarantine", "`ringmaster quarantine redrive` is for them"),
-            (Kind::Unreadable, "unreadable", "they cannot be read or evaluated, and are not in quarantine"),
-            (Kind::Nothing, "nothing", "they start no saga"),
-        ];
-        if as_json {
-            let counts: serde_json::Map<_, _> =
-                all.iter().map(|(kind, name, _)| ((*name).to_owned(), count(*kind).into())).collect();
-            return say(out, format_args!("{}", json!(counts)));
-        }
-        for (kind, name, words) in all.iter().filter(|(kind, ..)| count(*kind) > 0 || *kind == Kind::Missing) {
-            say(out, format_args!("{} {}: {words}", count(*kind), name.replace('_', " ")))?;
-        }
-        match self.missing.len() {
-            0 => say(out, format_args!("nothing is missing")),
-            count => say(out, format_args!("nothing was done; to start what is missing, add --expected {count} --why TEXT")),
-        }
+    match missing {
+        0 => say(out, format_args!("nothing is missing")),
+        count => say(out, format_args!("nothing was done; to start what is missing, add --expected {count} --why TEXT")),
     }
 }
 
@@ -300,21 +189,90 @@ fn bring(
     while !rest.is_empty() && !stop.load(Ordering::Relaxed) && !told.has_open() {
         let since = Instant::now();
         let (some, later) = rest.split_at(inbox.room(rest.iter().map(|missing| missing.bytes), pace.rate.a_second()));
-        let mut places: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
-        some.iter().for_each(|missing| places.entry(missing.partition).or_default().push(missing.offset));
-        let mut redriven: Vec<Redriven> = Vec::new();
-        for (partition, offsets) in places {
-            let found = sources::read_places(bus, topic, partition, offsets)?;
-            redriven.extend(found.into_values().map(|read| hand.redriven(topic, read, pace.accept_old, None)));
-        }
-        redriven.sort_by_key(|redriven| (redriven.timestamp, redriven.partition, redriven.offset));
-        let became = inbox.bring(bus, &redriven, pace.rate.patience())?;
-        for (redriven, became) in redriven.iter().zip(&became) {
-            let from = format!("{}/{}/{}", redriven.topic, redriven.partition, redriven.offset);
-            told.tell(&Told::of(None, from, became), out)?;
-        }
+        let became = hand.bring_missing(bus, (inbox, topic), some, (pace.accept_old, pace.rate.patience()))?;
+        became.iter().try_for_each(|one| told.tell(one, out))?;
         rest = later;
         pace.rate.rest(since, some.len(), (missing.len() - rest.len(), missing.len()));
     }
     Ok(rest.len())
+}
+
+/// A coordinator does it, a page at a time.
+struct Pages<'a> {
+    config: &'a Config,
+    arguments: &'a ReplayArguments,
+}
+
+impl Pages<'_> {
+    /// Asks for a page; with `expected` it is done, if so many are missing in it.
+    fn ask(&self, cursor: Option<&String>, limit: Option<usize>, expected: Option<usize>) -> Result<ReplayAnswer, Failure> {
+        let ReplayArguments { topic, from, to, hand, pace, asked } = self.arguments;
+        let by = hand.by().map(str::to_owned);
+        post_typed(self.config, asked.api.as_ref(), ("/api/v1/replays", by), |by| ReplayBody {
+            topic: topic.clone(),
+            from: written(*from),
+            to: written(*to),
+            cursor: cursor.cloned(),
+            limit,
+            accept_old: pace.accept_old,
+            expected,
+            why: hand.why().map(str::to_owned),
+            by,
+        })
+    }
+
+    fn replay(&self, out: &mut dyn Write) -> Result<(), Failure> {
+        let (hand, stop) = (&self.arguments.hand, stop_signal()?);
+        let counts = self.count(&stop)?;
+        if hand.confirmed(counts.missing)?.is_none() {
+            return tell(&counts, hand.json, out);
+        }
+        let mut told = Telling::new(hand.json);
+        let rest = self.bring(counts.missing, (&mut told, &stop), out)?;
+        told.end(rest, out)
+    }
+
+    /// What the records of all pages are.
+    fn count(&self, stop: &AtomicBool) -> Result<Counts, Failure> {
+        let (mut counts, mut cursor, mut progress) = (Counts::default(), None, Progress::begin());
+        loop {
+            let page = self.ask(cursor.as_ref(), None, None)?;
+            counts += page.counts;
+            progress.at(format_args!("{} were looked at, {} are missing so far", counts.all(), counts.missing));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(counts);
+            }
+            if stop.load(Ordering::Relaxed) {
+                return Err(Failure::new(Exit::Failed, "interrupted: nothing was done"));
+            }
+        }
+    }
+
+    /// Has what is missing brought, page by page; how many of all are left.
+    fn bring(&self, all: usize, (told, stop): (&mut Telling, &AtomicBool), out: &mut dyn Write) -> Result<usize, Failure> {
+        let rate = &self.arguments.pace.rate;
+        let (limit, mut done, mut cursor, mut tries) = (Some(rate.a_second().min(REQUESTED_MAX)), 0, None, 0);
+        while !stop.load(Ordering::Relaxed) && !told.has_open() {
+            let since = Instant::now();
+            let mut page = self.ask(cursor.as_ref(), limit, None)?;
+            if page.counts.missing > 0 {
+                page = match self.ask(cursor.as_ref(), limit, Some(page.counts.missing)) {
+                    Err(failure) if tries < TRIES && failure.exit == Exit::Rejected && failure.message.starts_with("COUNT: ") => {
+                        tries += 1;
+                        continue;
+                    }
+                    page => page?,
+                };
+                page.results.iter().try_for_each(|one| told.tell(one, out))?;
+                done += page.results.len();
+                rate.rest(since, page.results.len(), (done, all));
+            }
+            (cursor, tries) = (page.next_cursor, 0);
+            if cursor.is_none() {
+                return Ok(0);
+            }
+        }
+        Ok(all.saturating_sub(done))
+    }
 }

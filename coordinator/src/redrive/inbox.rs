@@ -13,7 +13,7 @@ use crate::blocking;
 /// What a record of the inbox has beside the record that it brings, and its log's own framing.
 const BESIDE_BYTES: usize = 16 * 1024;
 /// Bytes that are on their way at once, over all partitions; one record is, however large.
-const ON_THEIR_WAY_BYTES_MAX: usize = 32 << 20;
+pub(crate) const ON_THEIR_WAY_BYTES_MAX: usize = 32 << 20;
 
 /// What helps where it is not known how far they came.
 const ON_THEIR_WAY: &str = "some may be on their way all the same: do it again; what was taken is known then";
@@ -73,6 +73,10 @@ impl Inbox {
 
     /// Brings records to all partitions, and waits until each of them has said what became of it, but no longer than this.
     pub(crate) fn bring(&self, bus: &mut impl Bus, records: &[Redriven], patience: Duration) -> Result<Vec<Became>, BusError> {
+        // Of none nothing is heard, however long one waits.
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
         let bounds = blocking::bounds_each(bus, &self.topics.journal, 0..self.partitions)?;
         let from: Vec<(i32, i64)> = bounds.into_iter().map(|(partition, (_, end))| (partition, end)).collect();
         let each = records.iter().flat_map(|record| (0..self.partitions).map(move |partition| (record, partition)));

@@ -23,7 +23,7 @@ use utoipa::ToSchema;
 use crate::blocking::{self, Read};
 use crate::runtime::wall;
 pub use inbox::Became;
-pub(crate) use inbox::Inbox;
+pub(crate) use inbox::{Inbox, ON_THEIR_WAY_BYTES_MAX};
 
 /// Bytes of what a person says, and of what became of a record, in a mark.
 const TEXT_BYTES_MAX: usize = 1_024;
@@ -90,11 +90,14 @@ impl Told {
         let (id, from) = names(entry);
         match outcome {
             Outcome::Brought(became) => Told::of(Some(id), from, became),
-            Outcome::NotSent(why) => {
-                let (result, detail) = ("not_sent".to_owned(), format!("it was not sent: {why}"));
-                Told { id: Some(id), from, result, detail, ..Told::default() }
-            }
+            Outcome::NotSent(why) => Told::not_sent(Some(id), from, why),
         }
+    }
+
+    /// Of a record that was not brought, and why.
+    pub(crate) fn not_sent(id: Option<String>, from: String, why: &str) -> Told {
+        let (result, detail) = ("not_sent".to_owned(), format!("it was not sent: {why}"));
+        Told { id, from, result, detail, ..Told::default() }
     }
 
     /// Of an entry that is not wanted any more.
@@ -215,6 +218,6 @@ impl Hand<'_> {
 }
 
 /// What a record takes in the inbox: its key stands there twice.
-fn size(read: &Read) -> usize {
+pub(crate) fn size(read: &Read) -> usize {
     read.value.as_ref().map_or(0, Vec::len) + 2 * read.key.as_ref().map_or(0, Vec::len)
 }

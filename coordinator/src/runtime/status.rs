@@ -123,7 +123,7 @@ impl Status {
         self.followed.lock().expect("no holder panics").insert(worker, followed);
     }
 
-    fn report_own(&self, worker: usize, own: Vec<PartitionStatus>) {
+    pub(crate) fn report_own(&self, worker: usize, own: Vec<PartitionStatus>) {
         let owned = |all: &[PartitionStatus]| -> BTreeSet<i32> {
             all.iter().filter(|status| status.phase == StageName::Owning).map(|status| status.partition).collect()
         };

@@ -11,6 +11,7 @@ mod manual;
 mod participants;
 mod port;
 mod quarantine;
+mod replay;
 mod sagas;
 mod scale;
 mod scenarios;

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 
 use ringmaster_bus::kafka::MemberFound;
+use ringmaster_schemas::state::Saga;
 
 use super::*;
 
@@ -249,4 +250,40 @@ fn what_left_is_told_of_no_more() {
     let (code, body) = get(&server, &of_saga("saga", &ids[0]));
     assert!(code == 503 && body["detail"].as_str().expect("why").contains("on its way"), "{body}");
     assert_eq!(get(&server, "/api/v1/sagas").1["items"], json!([]));
+}
+
+/// Who is asked what a saga would start is told by whoever has its partition, and by nobody who does not know it for sure.
+#[test]
+fn whether_a_saga_has_begun_is_known_or_refused() {
+    let (store, ids) = stored(40);
+    let expected = {
+        let key = (0..).map(|number| format!("e-{number}")).find(|key| names::partition_of(key.as_bytes(), PARTITIONS) == 0);
+        names::saga_id("trip", &key.expect("one of them"))
+    };
+    let saga = Saga::expected(&expected.as_str().into());
+    let change = RowChange::plain(RowKey::Saga(saga.id.clone()), Some(saga.encode()));
+    store.write(&Batch { partition: 0, base_offset: 17, checkpoint: checkpoint(18), rows: vec![change] }).expect("applies");
+    let mut group = Group::new(&store, [&[0], &[1, 3], &[2]]);
+    let (status, told) = (Arc::new(Status::default()), group.members.clone());
+    // Anew each time: where others are is remembered for a second.
+    let of_it = || {
+        let told = told.clone();
+        let peers = Peers::new(move || Ok(told.lock().expect("no panic").clone())).with_patience(PATIENCE);
+        Sources { status: status.clone(), peers: Some(Arc::new(peers)), ..sources(Arc::new(store.clone())) }
+    };
+    let request = Request { uri: "/api/v1/replays".parse().expect("a path"), headers: axum::http::HeaderMap::new() };
+    let asked = |id: &str| sagas::has_begun(&of_it(), &request, id).map_err(problem::Refusal::told);
+    let refused = |id: &str, words: &str| asked(id).is_err_and(|(code, why)| code == 503 && why.contains(words));
+    let of = |partition| ids.iter().find(|id| saga::partition_of(id, PARTITIONS) == Some(partition)).expect("there is one");
+    assert!(refused(of(0), "not claimed yet"), "the group has said nothing yet: what is stored may be old");
+    status.given(Some(&[0].into()));
+    status.hosts(&[0]);
+    assert_eq!([asked(of(0)), asked(of(3)), asked(&expected), asked("trip/nobody")], [Ok(true), Ok(true), Ok(false), Ok(false)]);
+    let replaying = PartitionStatus { phase: StageName::Replaying, ..PartitionStatus::owned(0) };
+    status.report_own(0, vec![replaying]);
+    assert!(refused(of(0), "replayed"));
+    group.instead("red", (404, r#"{"detail":"there is nothing at this path"}"#));
+    assert!(refused(of(2), "another version"), "that it does not know the question does not mean that there is no saga");
+    group.kill("green");
+    assert!(refused(of(3), "instance green has it"), "{:?}", asked(of(3)));
 }
