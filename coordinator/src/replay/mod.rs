@@ -179,3 +179,6 @@ impl<'a> Survey<'a> {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+mod tests;
