@@ -332,17 +332,19 @@ async fn as_problem(answer: Response) -> Response {
     answer
 }
 
-/// There is no page here, so that a browser may do nothing at all with what it is given; pictures have styles of their own.
+/// There is no page here, so that a browser may do nothing at all with what it is given.
 const HEADERS: [(HeaderName, HeaderValue); 3] = [
     (
         header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(
-            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-        ),
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
     ),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
 ];
+
+/// Pictures have styles of their own.
+const OF_PICTURES: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /// Behind it the connection ends: what is left of the request is not read.
 fn with_end(mut answer: Response) -> Response {
@@ -353,6 +355,9 @@ fn with_end(mut answer: Response) -> Response {
 fn with_headers(mut answer: Response, is_api: bool) -> Response {
     for (name, value) in HEADERS {
         answer.headers_mut().insert(name, value);
+    }
+    if answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"image/svg+xml")) {
+        answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(OF_PICTURES));
     }
     if is_api {
         answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
@@ -23,7 +23,7 @@ use super::problem::{Problem, Refusal};
 use super::quarantine::{QuarantineEntry, READ_MAX, broker, is_reason, unread};
 use super::who::Principal;
 use super::{Sources, by_whom};
-use crate::redrive::{Entry, Hand, Place, Told, why_not};
+use crate::redrive::{Entry, Hand, Place, Told, named, place_of, why_not};
 
 /// Records that one request brings again, or discards, at most.
 const SOME_MAX: usize = 200;
@@ -31,8 +31,9 @@ const SOME_MAX: usize = 200;
 const IDS_MAX: usize = 500;
 /// So many are shown where nothing is done.
 const SAMPLE_MAX: usize = 10;
-/// What becomes of them is waited for so long: a request has 10 s.
-const PATIENCE: Duration = Duration::from_secs(6);
+/// A request has 10 s: what is left of these is for what becomes of what is brought, and no less than that.
+const REQUEST_MAX: Duration = Duration::from_secs(9);
+const PATIENCE_MIN: Duration = Duration::from_secs(3);
 /// Bytes of `why`.
 const WHY_BYTES_MAX: usize = 1_024;
 
@@ -229,6 +230,7 @@ impl Work {
     }
 
     fn run(self, sources: &Sources) -> Result<QuarantineAnswer, Refusal> {
+        let since = Instant::now();
         let topics = Topics::new(&sources.editing.deploying.prefix);
         let (mut entries, mut not) = (Vec::new(), BTreeMap::new());
         for entry in self.meant.read(sources, &topics)? {
@@ -252,29 +254,34 @@ impl Work {
         let Some(confirmed) = &self.hand else {
             let shown = entries.iter().take(SAMPLE_MAX).map(|(place, record)| QuarantineEntry::of(*place, record, None));
             answer.sample = shown.collect();
-            answer.ids = entries.iter().map(|((partition, offset), _)| format!("{partition}/{offset}")).collect();
+            answer.ids = entries.iter().map(|(place, _)| named(*place)).collect();
             return Ok(answer);
         };
         confirmed.is_about(entries.len())?;
         let Confirmed { by, why, .. } = confirmed;
         entries.truncate(self.limit);
-        answer.results = self.carry_out(sources, Hand { by, why }, &entries)?;
+        answer.results = self.carry_out(sources, Hand { by, why }, &entries, patience(since))?;
         answer.left -= answer.results.len();
         tracing::info!(by, why, count = answer.results.len(), what = ?self.what, "done with what lies in quarantine, over HTTP");
         Ok(answer)
     }
 
-    fn carry_out(&self, sources: &Sources, hand: Hand<'_>, entries: &[Entry]) -> Result<Vec<Told>, Refusal> {
+    fn carry_out(&self, sources: &Sources, hand: Hand<'_>, entries: &[Entry], patience: Duration) -> Result<Vec<Told>, Refusal> {
         let broker = broker(sources)?;
         match self.what {
             What::Discard => broker.discard(hand, entries).map(|()| entries.iter().map(Told::discarded).collect()),
             What::Redrive => {
-                let outcomes = broker.redrive(hand, entries, (self.accept_old, PATIENCE));
+                let outcomes = broker.redrive(hand, entries, (self.accept_old, patience));
                 outcomes.map(|outcomes| entries.iter().zip(&outcomes).map(|(entry, of)| Told::of_entry(entry, of)).collect())
             }
         }
         .map_err(|error| half_done(&error))
     }
+}
+
+/// How long a request that has gone on since then may wait for what becomes of what it brings.
+pub(super) fn patience(since: Instant) -> Duration {
+    REQUEST_MAX.saturating_sub(since.elapsed()).max(PATIENCE_MIN)
 }
 
 impl Meant {
@@ -283,8 +290,7 @@ impl Meant {
             return Err(Problem::BadRequest.because(format!("`ids` are at most {IDS_MAX}")));
         }
         let place = |id: &String| {
-            let place = id.split_once('/').and_then(|(partition, offset)| Some((partition.parse().ok()?, offset.parse().ok()?)));
-            place.ok_or_else(|| Problem::BadRequest.because(format!("'{id}' is not a place in the quarantine such as 3/17")))
+            place_of(id).ok_or_else(|| Problem::BadRequest.because(format!("'{id}' is not a place in the quarantine such as 3/17")))
         };
         Ok(Meant::These(ids.iter().map(place).collect::<Result<_, _>>()?))
     }

@@ -19,7 +19,7 @@ use super::everyone::Request;
 use super::openapi::Problems;
 use super::problem::{Problem, Refusal};
 use super::quarantine::{READ_MAX, broker, unread};
-use super::redrive::{Confirmed, half_done, time, too_many};
+use super::redrive::{Confirmed, half_done, patience, time, too_many};
 use super::sagas::has_begun;
 use super::who::Principal;
 use crate::blocking::Read;
@@ -32,9 +32,6 @@ const LOOKED_AT_MAX: usize = 2_000;
 const MISSING_MAX: usize = 200;
 /// A page ends after so long: asking others takes time.
 const LOOKING_MAX: Duration = Duration::from_secs(5);
-/// A request has 10 s: what is left of these is for what becomes of what is brought, and no less than that.
-const REQUEST_MAX: Duration = Duration::from_secs(9);
-const PATIENCE_MIN: Duration = Duration::from_secs(3);
 
 /// Which records, and what for.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -159,8 +156,7 @@ impl Work {
         let Some(confirmed) = &self.hand else { return Ok(answer) };
         confirmed.is_about(missing.len())?;
         let Confirmed { by, why, .. } = confirmed;
-        let patience = REQUEST_MAX.saturating_sub(since.elapsed()).max(PATIENCE_MIN);
-        let brought = broker(sources)?.replay(Hand { by, why }, &self.topic, &missing, (self.accept_old, patience));
+        let brought = broker(sources)?.replay(Hand { by, why }, &self.topic, &missing, (self.accept_old, patience(since)));
         answer.results = brought.map_err(|error| half_done(&error))?;
         tracing::info!(by, why, topic = self.topic, count = answer.results.len(), "replayed what was missing, over HTTP");
         Ok(answer)

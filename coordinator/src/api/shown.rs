@@ -89,7 +89,13 @@ impl ShownBytes {
 fn by_schema(record: &InputRecord<'_>, typing: Typing<'_>, schemas: &Schemas) -> Option<(String, Value)> {
     let value = record.value?;
     if let Framing::SingleObject { fingerprint, body } = wire::recognise(value) {
-        return rendered(schemas.by_fingerprint(fingerprint)?, body);
+        let schema = schemas.by_fingerprint(fingerprint)?;
+        let (name, mut json) = rendered(schema, body)?;
+        if schema.holds_any_json(schema.root()) {
+            // Such as a command that has no schema, into which a secret field went.
+            hide(&mut json, &secrets(schemas));
+        }
+        return Some((name, json));
     }
     let (kind, event) = Event::recognise(record, typing, schemas).ok()?;
     // Of a whole CloudEvent that is a part.

@@ -84,8 +84,18 @@ pub(super) fn deploy(config: &Config, arguments: &DeployArguments, out: &mut dyn
 /// A coordinator is asked to do it, by the schemas that lie here, too.
 fn deploy_by_api(config: &Config, files: &[PathBuf], how: How<'_>, out: &mut dyn Write) -> Result<(), Failure> {
     let schemas = if config.schemas.exists() { schema_files(&config.schemas).map_err(schemas_unread)? } else { Vec::new() };
-    let read = |path: &PathBuf| Ok((sent_as(path), runtime::read_text(path)?));
-    let files: BTreeMap<String, String> = files.iter().chain(&schemas).map(read).collect::<Result<_, KnowledgeError>>()?;
+    let mut sent: BTreeMap<String, String> = BTreeMap::new();
+    for path in files.iter().chain(&schemas) {
+        let (name, text) = (sent_as(path), runtime::read_text(path)?);
+        // One that is named twice is one.
+        if sent.get(&name).is_some_and(|other| *other != text) {
+            let why =
+                "two files are called so behind their folders `scenarios`: deploy them one after the other, or call one otherwise";
+            return Err(Failure::new(Exit::Usage, format_args!("{}: {why}", path.display())));
+        }
+        sent.insert(name, text);
+    }
+    let files = sent;
     let body = |by| DeployBody { files, dry_run: how.dry_run, by };
     let (path, by) = ("/api/v1/definitions:deploy", how.by.map(str::to_owned));
     let DefinitionChanges { changes, warnings, notes } = post_typed(config, how.api, (path, by), body)?;

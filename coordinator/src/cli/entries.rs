@@ -12,6 +12,7 @@ use super::exit::{Exit, Failure};
 use crate::blocking;
 use crate::config::Config;
 pub(super) use crate::redrive::Place;
+use crate::redrive::place_of;
 
 /// What was last said of entries of a partition, by their offsets.
 pub(super) type Marks = BTreeMap<i64, QuarantineMark>;
@@ -99,8 +100,7 @@ fn each_record(any: &mut buses::AnyBus, config: &Config, partition: i32, visit: 
 
 /// A place as it is printed, for example 3/17.
 pub(super) fn parse_place(id: &str) -> Result<Place, Failure> {
-    let place = id.split_once('/').and_then(|(partition, offset)| Some((partition.parse().ok()?, offset.parse().ok()?)));
-    place.ok_or_else(|| Failure::new(Exit::Usage, format_args!("'{id}' is not a place in the quarantine such as 3/17")))
+    place_of(id).ok_or_else(|| Failure::new(Exit::Usage, format_args!("'{id}' is not a place in the quarantine such as 3/17")))
 }
 
 /// A reason that there is none of would find nothing, whatever is in quarantine.

@@ -279,12 +279,7 @@ pub(super) fn list(config: &Config, api: Option<&Address>, as_json: bool, out: &
         }
     };
     let oldest = as_of.iter().map(|of| of.age_ms).max().unwrap_or(0);
-    say(
-        out,
-        format_args!(
-            "{asked}; as of the last checkpoints: what happened in the last two seconds may be missing (as of {oldest} ms ago)"
-        ),
-    )
+    say(out, format_args!("{asked}; as of {oldest} ms ago; acts of the last two seconds may be missing"))
 }
 
 /// What each has not done, and why it is not asked; what few have is told only where one has it.

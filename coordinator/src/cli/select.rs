@@ -12,6 +12,7 @@ use super::entries::{self, Place, Repeats, check_reason, parse_place};
 use super::exit::{Exit, Failure};
 use crate::api::{QuarantineAnswer, QuarantineBody, QuarantineEntry, QuarantineKind, QuarantineNot, written};
 use crate::config::Config;
+use crate::redrive::named;
 
 /// So many are done at once: more are done by narrower times, one after the other.
 const SELECTED_MAX: usize = 100_000;
@@ -145,7 +146,7 @@ impl Selected {
             count: *count,
         };
         let sample = self.entries.iter().take(SAMPLE_MAX).map(|(place, record)| QuarantineEntry::of(*place, record, None));
-        let ids = self.entries.iter().map(|((partition, offset), _)| format!("{partition}/{offset}"));
+        let ids = self.entries.iter().map(|(place, _)| named(*place));
         QuarantineAnswer {
             ids: ids.collect(),
             count: self.entries.len(),

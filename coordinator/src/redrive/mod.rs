@@ -16,7 +16,6 @@ use ringmaster_bus::{Bus, BusError};
 use ringmaster_core::intake::beginning;
 use ringmaster_schemas::journal::{QuarantineAct, QuarantineMark, Quarantined, Redriven, WasQuarantined};
 use ringmaster_schemas::names::Topics;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -32,6 +31,17 @@ const MARKS_MAX: usize = 500;
 
 /// A place in the quarantine topic: `partition/offset`.
 pub type Place = (i32, i64);
+
+/// A place as it is told, such as 3/17.
+pub(crate) fn named((partition, offset): Place) -> String {
+    format!("{partition}/{offset}")
+}
+
+/// The place that is told so; none if it is none.
+pub(crate) fn place_of(id: &str) -> Option<Place> {
+    let (partition, offset) = id.split_once('/')?;
+    Some((partition.parse().ok()?, offset.parse().ok()?))
+}
 
 /// A record that lies there.
 pub type Entry = (Place, Quarantined);
@@ -108,8 +118,8 @@ impl Told {
 }
 
 /// Where an entry lies, and where it came from.
-fn names(((partition, offset), record): &Entry) -> (String, String) {
-    (format!("{partition}/{offset}"), format!("{}/{}/{}", record.topic, record.partition, record.offset))
+fn names((place, record): &Entry) -> (String, String) {
+    (named(*place), format!("{}/{}/{}", record.topic, record.partition, record.offset))
 }
 
 /// What a person says, at most so much of it.

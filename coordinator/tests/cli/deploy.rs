@@ -190,7 +190,11 @@ fn a_coordinator_is_sent_schemas_and_files_of_any_folder() {
     let deploy = |more: &[&str]| site.ringmaster(&[&["deploy", "mine/scenarios/new", "--api", &url], more].concat());
     let (code, said, errors) = deploy(&["--set", "schemas=their"]);
     assert!(code == 6 && said.is_empty() && errors.contains("their/schemas/Other.avsc"), "{code} {said}{errors}");
-    let (code, said, errors) = deploy(&[]);
+    std::fs::create_dir_all(site.folder.path().join("other/scenarios/new")).expect("made");
+    site.write("other/scenarios/new/edited.yaml", &text().replace("saga: order-fulfilment", "saga: other"));
+    let (code, said, errors) = deploy(&["other/scenarios/new"]);
+    assert!(code == 2 && said.is_empty() && errors.contains("other/scenarios/new/edited.yaml: two files"), "{code} {said}{errors}");
+    let (code, said, errors) = deploy(&["mine/scenarios/new/edited.yaml"]);
     assert!(code == 0 && said.contains("changed (version 1 -> 2)"), "{code} {said}{errors}");
     assert_eq!(coordinator.stop().0, Some(0));
 }

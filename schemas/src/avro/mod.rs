@@ -249,25 +249,40 @@ impl Schema {
         !self.secrets(id).is_empty()
     }
 
+    /// True if some of it, however deep, is any JSON value: nothing is known of what that holds.
+    pub fn holds_any_json(&self, id: NodeId) -> bool {
+        let mut found = false;
+        self.walk(id, |node| found |= matches!(node, Node::Dynamic));
+        found
+    }
+
     /// Its secret fields, however deep.
     pub fn secrets(&self, id: NodeId) -> Vec<&Field> {
-        let (mut left, mut seen, mut found) = (vec![id], std::collections::BTreeSet::new(), Vec::new());
+        let mut found = Vec::new();
+        self.walk(id, |node| {
+            if let Node::Record(fields) = node {
+                found.extend(fields.iter().filter(|field| field.secret));
+            }
+        });
+        found
+    }
+
+    /// Visits a node and all below it, each once.
+    fn walk<'s>(&'s self, id: NodeId, mut visit: impl FnMut(&'s Node)) {
+        let (mut left, mut seen) = (vec![id], std::collections::BTreeSet::new());
         while let Some(id) = left.pop() {
             // A record may hold others of its own type.
             if !seen.insert(id) {
                 continue;
             }
+            visit(self.node(id));
             match self.node(id) {
-                Node::Record(fields) => {
-                    found.extend(fields.iter().filter(|field| field.secret));
-                    left.extend(fields.iter().map(|field| field.ty));
-                }
+                Node::Record(fields) => left.extend(fields.iter().map(|field| field.ty)),
                 Node::Array(inner) | Node::Map(inner) => left.push(*inner),
                 Node::Union(branches) => left.extend(branches.iter().copied()),
                 _ => {}
             }
         }
-        found
     }
 
     /// Where a record's field stands, and its type.

@@ -172,3 +172,25 @@ fn an_instance_that_cannot_ask_the_bus_says_so() {
         assert_eq!(get(&server, &format!("/api/v1/{path}")).0, 503, "{path}");
     }
 }
+
+/// What one request does not look through is said, and nothing is done.
+#[test]
+fn what_lies_behind_what_a_request_reads_is_done_only_by_its_place() {
+    let world = World::embedded();
+    let many: Vec<_> = (0..10_001).map(|at| (0, b"k-1".to_vec(), quarantined(at, "trips", b"broken").encode())).collect();
+    blocking::append_each(&mut world.log.client(), QUARANTINE, &many).expect("they are written");
+    let caller = client::caller(&world.server.address().into(), &client::Means::default()).expect("ready");
+    let ask = |path: &str, body: Value| {
+        let answer = caller.post(path, &body.to_string(), &[]).expect("an answer");
+        (answer.code, serde_json::from_str::<Value>(&answer.body).expect("JSON"))
+    };
+    let range = json!({ "topic": "trips", "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z" });
+    let all = json!({ "topic": "trips" });
+    for (path, body) in [("quarantine:redrive", &all), ("quarantine:discard", &all), ("replays", &range)] {
+        let (code, body) = ask(&format!("/api/v1/{path}"), body.clone());
+        assert_eq!((code, &body["reason"]), (409, &json!("TOO_MANY")), "{path}: {body}");
+    }
+    let (code, body) =
+        ask("/api/v1/quarantine:discard", json!({ "ids": ["0/0", "0/10000"], "expected": 2, "why": "w", "by": "ann" }));
+    assert_eq!((code, &body["left"], body["results"].as_array().map(Vec::len)), (200, &json!(0), Some(2)), "{body}");
+}

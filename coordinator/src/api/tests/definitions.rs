@@ -116,6 +116,14 @@ fn a_picture_says_what_waits_at_each_step() {
     assert_eq!((&newest["version"], &newest["waits"]), (&json!(2), &json!({})));
     let svg = get(&server, "/api/v1/definitions/trip/graph?format=svg").1;
     assert!(svg.as_str().is_some_and(|svg| svg.starts_with("<svg ")), "{svg}");
+    for (format, has_styles) in [("svg", true), ("mermaid", false), ("json", false)] {
+        let head = super::guarded::ask(&server, "GET", &format!("/api/v1/definitions/trip/graph?format={format}"), &[]).head;
+        assert_eq!(
+            head.contains("style-src 'unsafe-inline'"),
+            has_styles,
+            "a browser shows a picture as it is, and nothing else: {head}"
+        );
+    }
     let mermaid = get(&server, "/api/v1/definitions/trip/graph?format=mermaid").1;
     assert!(mermaid.as_str().is_some_and(|text| text.contains("flowchart TD")), "{mermaid}");
     assert_eq!(get(&server, "/api/v1/definitions/trip/graph?format=png").0, 400);

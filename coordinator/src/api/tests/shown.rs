@@ -52,6 +52,15 @@ fn what_no_schema_decodes_shows_no_secret_either() {
         let shown = shown(json.as_bytes(), None, &schemas);
         assert_eq!(shown.json, Some(serde_json::from_str(hidden).expect("JSON")), "{shown:?}");
     }
+    let mut schemas = schemas;
+    let envelope = schemas.command_envelope("desk.Note").expect("it may");
+    let mut avro = ringmaster_schemas::wire::SINGLE_OBJECT.to_vec();
+    avro.extend(envelope.fingerprint().to_le_bytes());
+    let meta = r#"{"command":"desk.Note","idempotency_key":"k","attempt":1,"reply_to":"r","reply_partition":0,"first_time":0}"#;
+    let command = format!(r#"{{"meta":{meta},"body":{{"holder":"ann","number":"4711"}}}}"#);
+    json::transcode(&envelope, command.as_bytes(), &mut avro).expect("it fits");
+    let body = shown(&avro, None, &schemas).json.expect("it is decoded")["body"].clone();
+    assert_eq!(body, serde_json::json!({ "holder": "ann", "number": "***" }), "a command without a schema");
     let mut of_its_own = ringmaster_schemas::wire::SINGLE_OBJECT.to_vec();
     of_its_own.extend([1, 2, 3, 4, 5, 6, 7, 8, b'4', b'7', b'1', b'1']);
     for bytes in [&JSON[..JSON.len() - 1], &of_its_own, b"4711", br#"["4711"]"#] {
