@@ -220,7 +220,7 @@ fn status(value: &Value) -> Result<Standing, Wrong> {
 }
 
 /// What a sub-saga is waited for is no word of the row, but of the definition.
-const SUB_SAGA: &str = "sub-saga";
+pub(super) const SUB_SAGA: &str = "sub-saga";
 
 fn reason(value: &Value) -> Result<String, Wrong> {
     let words = Waits::ALL.iter().filter(|waits| **waits != Waits::No).map(|waits| waits.as_str());

@@ -9,6 +9,7 @@
 
 mod cursor;
 mod line;
+mod live;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -17,8 +18,8 @@ use std::time::{Duration, Instant};
 
 use ringmaster_core::definition::Catalog;
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::state::{RowKey, Saga};
-use ringmaster_store::{Seen, Store, Walk};
+use ringmaster_schemas::state::{Index, LiveClass, RowKey, Saga};
+use ringmaster_store::{Classes, Seen, Store, StoreError, Through, Walk};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -26,7 +27,7 @@ use super::filter::{Filter, Row};
 use super::overview::{AsOf, Missing};
 use cursor::Position;
 pub use line::{SagaLine, SagaWaits};
-use plan::Plan;
+use plan::{Plan, Step};
 
 /// Sagas of a page, where nothing is said, and at most.
 pub(super) const LIMIT_USUAL: usize = 50;
@@ -147,13 +148,7 @@ pub(super) fn page(
     let mut looking = Looking { store, catalog, question, plan: &plan, now, until, left, entries: 0, rows: 0 };
     let (mut found, mut end) = (Vec::new(), None);
     for (number, step) in plan.steps.iter().enumerate().skip(first) {
-        let behind = question.behind.as_ref().filter(|behind| usize::from(behind.walk) == number);
-        let walk = Walk {
-            through: step.through(),
-            behind: behind.map(|behind| (behind.at, &*behind.id)),
-            is_backward: question.is_backward,
-        };
-        let (mut here, bound) = looking.walk(&walk, u16::try_from(number).unwrap_or(u16::MAX), partitions)?;
+        let (mut here, bound) = looking.step(step, u16::try_from(number).unwrap_or(u16::MAX), partitions)?;
         here.sort_by(|(one, _), (other, _)| one.order(other, question.is_backward));
         if let Some(bound) = &bound {
             here.retain(|(position, _)| position.order(bound, question.is_backward).is_le());
@@ -184,11 +179,11 @@ struct Looking<'a> {
 type Found = Vec<(Position, SagaLine)>;
 
 impl Looking<'_> {
-    /// What is meant of one walk, and up to where all partitions were looked at; none: to the end.
-    fn walk(&mut self, walk: &Walk<'_>, number: u16, partitions: &[i32]) -> Result<(Found, Option<Position>), String> {
+    /// What is meant of one step, and up to where all partitions were looked at; none: to the end.
+    fn step(&mut self, step: &Step<'_>, number: u16, partitions: &[i32]) -> Result<(Found, Option<Position>), String> {
         let (mut found, mut bound): (Found, Option<Position>) = (Vec::new(), None);
         for (place, &partition) in partitions.iter().enumerate() {
-            let Some(reached) = self.partition(walk, number, (place, partition), &mut found)? else { continue };
+            let Some(reached) = self.partition(step, number, (place, partition), &mut found)? else { continue };
             let is_before = |bound: &Position| reached.order(bound, self.question.is_backward).is_lt();
             if bound.as_ref().is_none_or(is_before) {
                 bound = Some(reached);
@@ -200,12 +195,12 @@ impl Looking<'_> {
     /// The same of one partition.
     fn partition(
         &mut self,
-        walk: &Walk<'_>,
+        step: &Step<'_>,
         number: u16,
         (place, partition): (usize, i32),
         found: &mut Found,
     ) -> Result<Option<Position>, String> {
-        let store = self.store;
+        let (store, question) = (self.store, self.question);
         let (mut wanted, mut failed, mut reached) = (self.question.limit + 1, None, None);
         let visit = &mut |seen: Seen<'_>| {
             self.entries += 1;
@@ -229,7 +224,8 @@ impl Looking<'_> {
             }
             !is_over
         };
-        store.walk(partition, walk, visit).map_err(|error| error.to_string())?;
+        let behind = question.behind.as_ref().filter(|behind| behind.walk == number).map(|behind| (behind.at, &*behind.id));
+        walk(store, partition, step, (behind, question.is_backward), visit).map_err(|error| error.to_string())?;
         failed.map_or(Ok(reached), Err)
     }
 
@@ -267,6 +263,27 @@ impl Looking<'_> {
             missing: Vec::new(),
         }
     }
+}
+
+/// Comes by the places of a step, behind one or from the first.
+fn walk(
+    store: &dyn Store,
+    partition: i32,
+    step: &Step<'_>,
+    (behind, is_backward): (Option<(i64, &str)>, bool),
+    visit: &mut dyn FnMut(Seen<'_>) -> bool,
+) -> Result<(), StoreError> {
+    let through = match step {
+        Step::Living(living) => {
+            let is_wanted = &|number| living.may_be(LiveClass::numbered(number));
+            let classes = Classes { bits: LiveClass::BEGAN_BITS, is_wanted, behind, is_backward };
+            return store.walk_classes(partition, Index::Live, &classes, visit);
+        }
+        Step::Ids(begin) => Through::Ids(begin),
+        Step::Places(index, range) => Through::Places(*index, range.clone()),
+        Step::Value(by) => Through::Value(*by),
+    };
+    store.walk(partition, &Walk { through, behind, is_backward }, visit)
 }
 
 impl SagaPage {

@@ -67,7 +67,7 @@ fn local() -> Port {
     Port::open(&api, api.listen.expect("an address")).expect("it needs nothing")
 }
 
-fn nothing_known() -> Knowledge {
+pub(crate) fn nothing_known() -> Knowledge {
     Knowledge {
         catalog: Catalog::default(),
         schemas: Schemas::builtin(),

@@ -8,7 +8,7 @@ use std::ops::Range;
 use ringmaster_schemas::state::{Index, RowKey, RowKind};
 
 /// Version of the whole layout. A store of another version is moved aside and rebuilt from the journal.
-pub(crate) const FORMAT_VERSION: i64 = 4;
+pub(crate) const FORMAT_VERSION: i64 = 5;
 
 /// What a row is: the first two bytes of its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,8 @@ pub(crate) enum Kind {
     Search = 0x0029,
     /// `partition` -> counts.
     Counts = 0x002a,
-    /// `partition, time (sign flipped), kind of row, rest of its key` -> nothing: which sagas have not ended, by when they began.
+    /// `partition, class and time (sign flipped), kind of row, rest of its key` -> nothing: which sagas have not ended, by class and when they
+    /// began.
     Live = 0x002b,
 }
 

@@ -20,7 +20,7 @@ pub mod sim;
 mod walk;
 
 use ringmaster_schemas::state::{Batch, Checkpoint, Index, RowKey, RowKind};
-pub use walk::{Seen, Through, Walk};
+pub use walk::{Classes, Seen, Through, Walk};
 
 /// Why a store cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +72,16 @@ pub trait Store: Send + Sync {
 
     /// Visits sagas in an order, from a place on, until the visitor says `false`. Rows of other kinds are passed over.
     fn walk(&self, partition: i32, walk: &Walk<'_>, visit: &mut dyn FnMut(Seen<'_>) -> bool) -> Result<(), StoreError>;
+
+    /// Visits sagas by classes of an index, merged into one order, until the visitor says `false`: all as they stood at one moment, so that
+    /// one whose class changes meanwhile is come by once.
+    fn walk_classes(
+        &self,
+        partition: i32,
+        index: Index,
+        classes: &Classes<'_>,
+        visit: &mut dyn FnMut(Seen<'_>) -> bool,
+    ) -> Result<(), StoreError>;
 
     /// Applies a batch: all of it or nothing, in memory first; refused as `Stale` if it was built upon another checkpoint. Indexes
     /// change by the difference of a row's places before and after.

@@ -9,6 +9,7 @@
 
 mod copy;
 mod look;
+mod merged;
 mod open;
 mod walk;
 
@@ -24,7 +25,7 @@ use rocksdb::{DB, DBRawIterator, ErrorKind, FlushOptions, ReadOptions, WriteBatc
 pub use self::open::Opened;
 use crate::keys::{self, Kind};
 use crate::large::{self, Part};
-use crate::{Seen, Store, StoreError, Walk, search};
+use crate::{Classes, Seen, Store, StoreError, Walk, search};
 
 /// What a changed row's keys take in a batch, about: only for its first allocation.
 const ROW_KEYS_BYTES: usize = 128;
@@ -246,6 +247,16 @@ impl Store for RocksStore {
 
     fn walk(&self, partition: i32, walk: &Walk<'_>, visit: &mut dyn FnMut(Seen<'_>) -> bool) -> Result<(), StoreError> {
         self.walk_through(partition, walk, visit)
+    }
+
+    fn walk_classes(
+        &self,
+        partition: i32,
+        index: Index,
+        classes: &Classes<'_>,
+        visit: &mut dyn FnMut(Seen<'_>) -> bool,
+    ) -> Result<(), StoreError> {
+        self.walk_merged(partition, index, classes, visit)
     }
 
     fn write(&self, batch: &Batch) -> Result<(), StoreError> {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use ringmaster_schemas::state::{Batch, Checkpoint, Index, RowChange, RowKey, RowKind, Searched};
 
-use crate::{Seen, Store, StoreError, Through, Walk};
+use crate::{Classes, Seen, Store, StoreError, Through, Walk};
 
 /// A store that forgets at a crash what was not flushed.
 #[derive(Debug, Clone, Default)]
@@ -247,6 +247,34 @@ impl Store for SimStore {
         for (at, id) in found.into_iter().filter(is_behind) {
             let row = state.rows.get(&RowKey::Saga(id.clone())).filter(|_| matches!(walk.through, Through::Ids(_)));
             if !visit(Seen { at, id: &id, row: row.map(Vec::as_slice) }) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn walk_classes(
+        &self,
+        partition: i32,
+        index: Index,
+        classes: &Classes<'_>,
+        visit: &mut dyn FnMut(Seen<'_>) -> bool,
+    ) -> Result<(), StoreError> {
+        let state = self.lock().volatile.get(&partition).cloned().unwrap_or_default();
+        let wanted = state.places(index).filter(|(at, _)| (classes.is_wanted)(classes.of(*at)));
+        let saga = |key: &RowKey| if let RowKey::Saga(id) = key { Some(id.clone()) } else { None };
+        let mut found: Vec<(i64, Arc<str>)> = wanted.filter_map(|(at, key)| Some((classes.within(*at), saga(key)?))).collect();
+        found.sort();
+        if classes.is_backward {
+            found.reverse();
+        }
+        let is_behind = |(at, id): &(i64, Arc<str>)| match classes.behind {
+            Some(last) if classes.is_backward => (*at, &**id) < last,
+            Some(last) => (*at, &**id) > last,
+            None => true,
+        };
+        for (at, id) in found.into_iter().filter(is_behind) {
+            if !visit(Seen { at, id: &id, row: None }) {
                 break;
             }
         }

@@ -1,5 +1,6 @@
 //! Sagas in an order, for whoever looks at them page by page: from a place on, forward or backward.
 
+use std::fmt;
 use std::ops::Range;
 
 use ringmaster_schemas::journal::SearchKey;
@@ -36,4 +37,46 @@ pub struct Seen<'a> {
     pub id: &'a str,
     /// Its row, where rows are walked through.
     pub row: Option<&'a [u8]>,
+}
+
+/// Classes of an index, which are what the numbers of its places have above some bits, walked through as one order: by what the numbers
+/// have below, and id.
+#[derive(Clone, Copy)]
+pub struct Classes<'a> {
+    /// The bits below the class.
+    pub bits: u32,
+    /// Which classes are wanted; asked of those alone that are there.
+    pub is_wanted: &'a dyn Fn(i64) -> bool,
+    /// It begins behind this number below the class, and id; none: at the first.
+    pub behind: Option<(i64, &'a str)>,
+    /// From the last to the first.
+    pub is_backward: bool,
+}
+
+impl Classes<'_> {
+    /// The class of a place.
+    pub(crate) fn of(&self, at: i64) -> i64 {
+        at >> self.bits
+    }
+
+    /// What its number is below the class.
+    pub(crate) fn within(&self, at: i64) -> i64 {
+        at & ((1 << self.bits) - 1)
+    }
+
+    /// The number of a place.
+    pub(crate) fn place(&self, class: i64, within: i64) -> i64 {
+        class << self.bits | within
+    }
+}
+
+impl fmt::Debug for Classes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Classes { bits, is_wanted: _, behind, is_backward } = self;
+        f.debug_struct("Classes")
+            .field("bits", bits)
+            .field("behind", behind)
+            .field("is_backward", is_backward)
+            .finish_non_exhaustive()
+    }
 }

@@ -3,10 +3,10 @@
 use std::num::NonZeroI64;
 use std::ops::Range;
 
-use super::{Entry, Saga, Status};
+use super::{Entry, LiveClass, Saga};
 use crate::Millis;
 use crate::journal::{Head, SearchKey};
-use crate::names::{is_item, murmur2};
+use crate::names::murmur2;
 
 /// An index: rows in the order of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,7 +19,7 @@ pub enum Index {
     Stuck,
     /// By participant and rank ([`parked_places`]): what waits for a breaker, or until its saga is resumed.
     Parked,
-    /// By the time at which it began: sagas that have not ended, items left out.
+    /// By class and the time at which it began ([`LiveClass`]): sagas that have not ended, items left out.
     Live,
 }
 
@@ -35,7 +35,7 @@ pub struct IndexKeys {
     pub stuck: Option<NonZeroI64>,
     /// Where it waits for a breaker, or to be resumed; none if it does not. Never 0.
     pub parked: Option<NonZeroI64>,
-    /// When it began; none of what has ended, or is no saga. Never 0.
+    /// Where it lives: its class, and when it began; none of what has ended, or is no saga. Never 0.
     pub live: Option<NonZeroI64>,
     /// By which values it is found, for as long as it is there.
     pub search: Option<Searched>,
@@ -92,8 +92,7 @@ pub fn index_keys(saga: &Saga) -> IndexKeys {
             let due = Some(saga.due_at()).filter(|due| *due != Millis::MAX);
             let never_0 = |at| NonZeroI64::new(at).or(NonZeroI64::new(1));
             let stuck = saga.stuck_since().and_then(never_0);
-            let is_live = matches!(saga.status, Status::Running | Status::Compensating) && !is_item(&saga.id);
-            let live = is_live.then(|| saga.head.started_at()).and_then(never_0);
+            let live = LiveClass::of(saga).and_then(|class| NonZeroI64::new(class.place(saga.head.started_at())));
             IndexKeys { due, stuck, parked: parked(saga), live, expiry: None, search }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ringmaster_schemas::state::{Batch, Checkpoint, Index, RowKey, RowKind};
 use ringmaster_store::sim::SimStore;
-use ringmaster_store::{Seen, Store, StoreError, Walk};
+use ringmaster_store::{Classes, Seen, Store, StoreError, Walk};
 
 /// A store whose flushes are counted, and may meet a bug.
 #[derive(Default)]
@@ -45,6 +45,16 @@ impl Store for Watched {
 
     fn walk(&self, partition: i32, walk: &Walk<'_>, visit: &mut dyn FnMut(Seen<'_>) -> bool) -> Result<(), StoreError> {
         self.store.walk(partition, walk, visit)
+    }
+
+    fn walk_classes(
+        &self,
+        partition: i32,
+        index: Index,
+        classes: &Classes<'_>,
+        visit: &mut dyn FnMut(Seen<'_>) -> bool,
+    ) -> Result<(), StoreError> {
+        self.store.walk_classes(partition, index, classes, visit)
     }
 
     fn write(&self, batch: &Batch) -> Result<(), StoreError> {

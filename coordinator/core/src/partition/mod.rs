@@ -75,7 +75,7 @@ use rules as law;
 
 pub use admission::Held;
 pub use counters::Counters;
-pub use counts::{AskedSoFar, recount_standing, standing_of};
+pub use counts::{AskedSoFar, recount_standing};
 pub use digest::recount;
 pub use fence::{Fence, Verdict, identity_of};
 pub use happened::Happened;

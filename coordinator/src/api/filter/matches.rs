@@ -3,10 +3,9 @@
 use std::cell::OnceCell;
 
 use ringmaster_core::definition::{Catalog, Definition};
-use ringmaster_core::partition::standing_of;
 use ringmaster_core::saga::{name_of, reason_of};
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::names::{is_item, parse_saga_id, participant_of, root_of, step_of_round};
+use ringmaster_schemas::names::{is_item, parse_saga_id, root_of, step_of_round};
 use ringmaster_schemas::state::{Entry, Saga, Standing, Waits, Work};
 
 use super::{Filter, LeafFilter, Pattern};
@@ -35,7 +34,7 @@ pub(in crate::api) struct Leaf<'a> {
 impl<'a> Row<'a> {
     /// None of what is no saga, nor an item of one.
     pub(in crate::api) fn of(saga: &'a Saga, catalog: &'a Catalog) -> Option<Row<'a>> {
-        let (standing, hash) = (standing_of(saga)?, saga.head.version());
+        let (standing, hash) = (saga.standing()?, saga.head.version());
         let definition = catalog.by_hash(&hash).map(|definition| &**definition);
         Some(Row { saga, definition, version: catalog.number_of(&hash), standing, leaves: OnceCell::new() })
     }
@@ -78,16 +77,11 @@ impl<'a> Row<'a> {
 
 impl<'a> Leaf<'a> {
     fn of(entry: &'a Entry, definition: Option<&Definition>) -> Leaf<'a> {
-        let participant = match entry.waits {
-            Waits::Parked => entry.parked_for().map(|participant| &**participant),
-            Waits::Reply | Waits::Retry | Waits::Stuck => entry.order.as_ref().map(|order| participant_of(order.command())),
-            _ => None,
-        };
         Leaf {
             entry: Some(entry),
             step: Some(definition.map_or_else(|| entry.name().to_owned(), |definition| name_of(definition, entry))),
             reason: definition.map_or(entry.waits.as_str(), |definition| reason_of(definition, entry)),
-            participant,
+            participant: entry.participant(),
             since: entry.since,
         }
     }

@@ -8,9 +8,9 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::SearchKey;
 use ringmaster_schemas::names::{parse_saga_id, saga_id};
 use ringmaster_schemas::state::{Index, PAUSED, Standing, Waits, parked_places};
-use ringmaster_store::Through;
 
 use super::super::filter::Filter;
+use super::live::Living;
 
 /// What is walked through, one after the other: no saga is in two of them.
 #[derive(Debug, Clone)]
@@ -28,16 +28,7 @@ pub(super) enum Step<'a> {
     Ids(String),
     Places(Index, Range<i64>),
     Value(SearchKey<'a>),
-}
-
-impl Step<'_> {
-    pub(super) fn through(&self) -> Through<'_> {
-        match self {
-            Step::Ids(begin) => Through::Ids(begin),
-            Step::Places(index, range) => Through::Places(*index, range.clone()),
-            Step::Value(by) => Through::Value(*by),
-        }
-    }
+    Living(Living<'a>),
 }
 
 const ALL: Range<i64> = Millis::MIN..Millis::MAX;
@@ -57,8 +48,10 @@ impl<'a> Plan<'a> {
             let all = || versions.iter().map(|(version, _)| version.name.to_string()).collect();
             ("ids", ids(filter, &roots.cloned().unwrap_or_else(all)))
         } else {
-            let (index, places) = places(filter);
-            (index, places.into_iter().map(|(index, range)| Step::Places(index, range)).collect())
+            match held(filter) {
+                Some((name, index, ranges)) => (name, ranges.into_iter().map(|range| Step::Places(index, range)).collect()),
+                None => by_time(filter, catalog),
+            }
         };
         Plan { steps, index, roots }
     }
@@ -82,33 +75,40 @@ fn ids(filter: &Filter, roots: &BTreeSet<String>) -> Vec<Step<'static>> {
     steps.into_iter().map(Step::Ids).collect()
 }
 
-/// Which ranges of which indexes.
-fn places(filter: &Filter) -> (&'static str, Vec<(Index, Range<i64>)>) {
-    let (statuses, leaf) = (&filter.statuses, &filter.leaf);
-    let is_end = |standing: &Standing| matches!(standing, Standing::Completed | Standing::Compensated);
+/// What stands still, where only that is meant.
+fn held(filter: &Filter) -> Option<(&'static str, Index, Vec<Range<i64>>)> {
+    let leaf = &filter.leaf;
     if filter.is_only(Standing::Stuck, Waits::Stuck) {
-        return ("stuck, the longest first", vec![(Index::Stuck, ALL)]);
+        return Some(("stuck, the longest first", Index::Stuck, vec![ALL]));
     }
     if filter.is_only(Standing::Paused, Waits::Paused) {
-        let ranges = [Some(PAUSED), None].map(parked_places);
-        return ("paused, by since and priority", ranges.map(|range| (Index::Parked, range)).to_vec());
+        return Some(("paused, by since and priority", Index::Parked, [Some(PAUSED), None].map(parked_places).to_vec()));
     }
-    if filter.is_only(Standing::Parked, Waits::Parked) {
-        // Participants may share a range, and what waits for several lies in one of its own. Where something else of a saga may be
-        // what waits for the participant, its place says nothing.
-        let is_narrow = leaf.reasons.iter().eq([Waits::Parked.as_str()]) && !leaf.participants.is_empty();
-        let of = leaf.participants.iter().map(|name| Some(&**name)).chain([None]).map(parked_places);
-        let starts: BTreeSet<(i64, i64)> = of.map(|range| (range.start, range.end)).collect();
-        let ranges = if is_narrow { starts.into_iter().map(|(from, to)| from..to).collect() } else { vec![ALL] };
-        return ("parked, as it goes out", ranges.into_iter().map(|range| (Index::Parked, range)).collect());
+    if !filter.is_only(Standing::Parked, Waits::Parked) {
+        return None;
     }
+    // Participants may share a range, and what waits for several lies in one of its own. Where something else of a saga may be
+    // what waits for the participant, its place says nothing.
+    let is_narrow = leaf.reasons.iter().eq([Waits::Parked.as_str()]) && !leaf.participants.is_empty();
+    let of = leaf.participants.iter().map(|name| Some(&**name)).chain([None]).map(parked_places);
+    let starts: BTreeSet<(i64, i64)> = of.map(|range| (range.start, range.end)).collect();
+    let ranges = if is_narrow { starts.into_iter().map(|(from, to)| from..to).collect() } else { vec![ALL] };
+    Some(("parked, as it goes out", Index::Parked, ranges))
+}
+
+/// What lives by when it began, what has ended by when it is forgotten.
+fn by_time<'a>(filter: &'a Filter, catalog: &Catalog) -> (&'static str, Vec<Step<'a>>) {
+    let (statuses, leaf) = (&filter.statuses, &filter.leaf);
+    let is_end = |standing: &Standing| matches!(standing, Standing::Completed | Standing::Compensated);
     // An open leaf is of what lives, whatever else is said.
     let lives = !leaf.reasons.is_empty() || !leaf.participants.is_empty() || !leaf.steps.is_empty();
     let needs_ended = !lives && (statuses.is_empty() || statuses.iter().any(is_end));
     let needs_live = statuses.is_empty() || !statuses.iter().all(is_end);
+    let living = || Step::Living(Living::of(filter, catalog));
+    let ended = || Step::Places(Index::Expiry, ALL);
     match (needs_live, needs_ended) {
-        (true, false) => ("live, by when they began", vec![(Index::Live, ALL)]),
-        (false, _) => ("ended, by when they are forgotten", vec![(Index::Expiry, ALL)]),
-        (true, true) => ("live by when they began, then ended", vec![(Index::Live, ALL), (Index::Expiry, ALL)]),
+        (true, false) => ("live, by when they began", vec![living()]),
+        (false, _) => ("ended, by when they are forgotten", vec![ended()]),
+        (true, true) => ("live by when they began, then ended", vec![living(), ended()]),
     }
 }

@@ -1,7 +1,7 @@
 //! What a row is counted by, remembered beside the row while it is in memory: counts move by the difference.
 
 use ringmaster_schemas::names::is_item;
-use ringmaster_schemas::state::{Entry, Saga, Standing, Status, Waits};
+use ringmaster_schemas::state::{Entry, Saga, Standing, Waits};
 use smallvec::SmallVec;
 
 use super::names::{Names, Number};
@@ -33,7 +33,7 @@ pub(super) struct Open {
 impl Facets {
     /// Of a row.
     pub(in crate::partition) fn of(saga: &Saga, names: &mut Names) -> Facets {
-        let Some(standing) = standing_of(saga) else {
+        let Some(standing) = saga.standing() else {
             return Facets { standing: None, is_saga: false, version: 0, most: (0, Waits::No), open: SmallVec::new() };
         };
         let version = names.version(saga.head.version());
@@ -71,26 +71,4 @@ fn second(at: i64) -> u32 {
 /// A row below it needs a person, or is parked or paused.
 fn holds(entry: &Entry) -> bool {
     entry.waits == Waits::Children && entry.children().is_some_and(|rows| rows.open.iter().any(|child| child.held))
-}
-
-/// How a row stands, in the word by which it is counted. None of what is only expected, of a value, and of what is gone.
-pub fn standing_of(saga: &Saga) -> Option<Standing> {
-    let found = match saga.status {
-        Status::Expected | Status::Swept => return None,
-        Status::Completed => Standing::Completed,
-        Status::Compensated => Standing::Compensated,
-        // Whatever stands still holds the saga's clock: most need not be looked at.
-        Status::Running | Status::Compensating if saga.held_since.is_some() => {
-            let has = |waits| saga.entries.iter().any(|entry| entry.waits == waits);
-            match () {
-                () if has(Waits::Stuck) => Standing::Stuck,
-                () if has(Waits::Parked) => Standing::Parked,
-                () if saga.paused().is_some() => Standing::Paused,
-                () => Standing::Held,
-            }
-        }
-        Status::Running => Standing::Running,
-        Status::Compensating => Standing::Compensating,
-    };
-    Some(found)
 }

@@ -21,7 +21,6 @@ use ringmaster_schemas::state::{
 };
 
 pub(super) use facets::Facets;
-pub use facets::standing_of;
 pub(super) use lately::Lately;
 pub(super) use names::Names;
 pub use so_far::AskedSoFar;
