@@ -24,6 +24,8 @@ pub struct Outside {
     pub members: Option<u32>,
     /// More members than this would have nothing to do, or are not to be.
     pub members_max: u32,
+    /// Partitions of its commands, which its members share.
+    pub partitions: u32,
 }
 
 /// What is told of a participant.
@@ -154,7 +156,7 @@ impl Books {
 
 impl OfParticipant {
     fn tell(&mut self, name: &Arc<str>, outside: &Outside, now: Now, (here, all): (usize, usize)) -> Told {
-        let Outside { slo_s, concurrency, members, members_max } = *outside;
+        let Outside { slo_s, concurrency, members, members_max, partitions } = *outside;
         let known = Known { slo_s, concurrency, members, share: here as f64 / all.max(1) as f64 };
         self.estimator.add(self.sample, &known);
         let estimate = self.estimator.estimate(&known);
@@ -163,7 +165,7 @@ impl OfParticipant {
         if is_due {
             // Partitions have breakers of their own: it counts what most of them do.
             let is_asked = self.out * 2 <= here;
-            let situation = Situation { members, members_max, parked, is_asked, is_all: here >= all };
+            let situation = Situation { members, members_max, partitions, parked, is_asked, is_all: here >= all };
             self.wanted = Some((now.steady, self.wish.next(now.steady, &estimate, &situation)));
         }
         let (_, wanted) = self.wanted.clone().expect("it was just thought of");
@@ -187,7 +189,7 @@ mod tests {
     }
 
     fn outside() -> BTreeMap<Arc<str>, Outside> {
-        let outside = Outside { slo_s: 5.0, concurrency: Some(20), members: Some(2), members_max: 8 };
+        let outside = Outside { slo_s: 5.0, concurrency: Some(20), members: Some(2), members_max: 8, partitions: 8 };
         [(PAYMENT.into(), outside)].into()
     }
 

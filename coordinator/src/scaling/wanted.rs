@@ -6,7 +6,9 @@ use super::Estimate;
 const DRAIN_S: f64 = 300.0;
 /// Members do this share of what they can.
 const USED_SHARE: f64 = 0.75;
-/// One fewer is enough only if they then do less than this.
+/// The busiest of them, which may have one partition more than another, does no more than this.
+const BUSIEST_SHARE: f64 = 0.9;
+/// One fewer is enough only if the busiest then does less than this.
 const FEWER_BELOW: f64 = 0.6;
 /// One fewer at a time, and not sooner than so long after any other change.
 const FEWER_EVERY_MS: i64 = 60_000;
@@ -20,6 +22,8 @@ pub struct Situation {
     pub members: Option<u32>,
     /// There cannot be more that do anything.
     pub members_max: u32,
+    /// Partitions of its commands: some members may have one more than others.
+    pub partitions: u32,
     /// Commands that are parked for it.
     pub parked: u64,
     /// Its breaker is closed: it is asked as usual.
@@ -47,7 +51,7 @@ pub struct Wish {
 impl Wish {
     /// What is wanted now.
     pub fn next(&mut self, at_ms: i64, estimate: &Estimate, situation: &Situation) -> Wanted {
-        let Situation { members, members_max, parked, is_asked, is_all } = *situation;
+        let Situation { members, parked, is_asked, is_all, .. } = *situation;
         let Some(members) = members else {
             let reason = "how many members it has is not known, so that neither is how many it should have".to_owned();
             return Wanted { members: None, reason };
@@ -60,7 +64,7 @@ impl Wish {
             (before.max(least), why.to_owned())
         } else if let Some(one) = estimate.one_per_s.filter(|one| *one > 0.0) {
             let since_ms = at_ms - changed_ms;
-            Move { one, estimate, members, before, least, since_ms }.decide(members_max)
+            Move { one, estimate, members, before, least, since_ms }.decide(situation)
         } else if before == 0 && least > 0 {
             (least, "something waits for it, and it has no members".to_owned())
         } else {
@@ -87,12 +91,17 @@ struct Move<'a> {
 }
 
 impl Move<'_> {
-    fn decide(&self, members_max: u32) -> (u32, String) {
+    fn decide(&self, &Situation { members_max, partitions, .. }: &Situation) -> (u32, String) {
         let Move { one, estimate, members, before, least, since_ms } = *self;
         // A step upwards is in the smoothed rate only when all its queue is there.
         let arrive = estimate.arrive_per_s.max(estimate.lately_per_s);
-        let needs = (arrive + estimate.unanswered as f64 / DRAIN_S) / (one * USED_SHARE);
-        let needed = (needs.ceil() as u32).max(least);
+        let to_do = arrive + estimate.unanswered as f64 / DRAIN_S;
+        // Of 8 partitions one of 7 members has two, and is no faster than one of 4.
+        let parts = partitions.max(1);
+        let busiest = |per_s: f64, count: u32| per_s / one * f64::from(parts.div_ceil(count)) / f64::from(parts);
+        let needs = ((to_do / (one * USED_SHARE)).ceil() as u32).max(least);
+        let is_even = |count: &u32| *count == 0 || busiest(to_do, *count) <= BUSIEST_SHARE;
+        let needed = (needs..=members_max).find(is_even).unwrap_or(needs.max(members_max));
         let all = format!("{arrive:.1}/s arrive, {} are unanswered, a member can answer {one:.1}/s", estimate.unanswered);
         let of_max = needed.min(members_max.max(1));
         if of_max > before {
@@ -101,6 +110,7 @@ impl Move<'_> {
             let why = match () {
                 () if wanted < of_max => format!("{all}: {of_max} are needed, at most double at once"),
                 () if needed > of_max => format!("{all}: {needed} would be needed, {}", at_most(members_max)),
+                () if wanted > needs => format!("{all}: {needs} would do it if {parts} partitions could be shared out evenly"),
                 () => format!("{all}: so many do it at {:.0} % and are through in 5 min", USED_SHARE * 100.0),
             };
             return (wanted, why);
@@ -112,10 +122,10 @@ impl Move<'_> {
             return (before, format!("{all}: so many are right"));
         }
         let fewer = before - 1;
-        let would_do = arrive / (one * f64::from(fewer));
         // Without any there is nobody to be too busy: then nothing arrives either.
-        if fewer > 0 && would_do >= FEWER_BELOW {
-            return (before, format!("{all}: {fewer} would be at {:.0} %, which is too close", would_do * 100.0));
+        let would_do = if fewer > 0 { busiest(arrive, fewer) } else { 0.0 };
+        if would_do >= FEWER_BELOW {
+            return (before, format!("{all}: one of {fewer} would be at {:.0} %, which is too close", would_do * 100.0));
         }
         if since_ms < FEWER_EVERY_MS {
             return (before, format!("{all}: fewer are enough, one a minute"));
@@ -140,7 +150,7 @@ mod tests {
         Estimate { arrive_per_s: arrive, unanswered, one_per_s: one, ..Estimator::default().estimate(&known) }
     }
 
-    const USUAL: Situation = Situation { members: Some(2), members_max: 8, parked: 0, is_asked: true, is_all: true };
+    const USUAL: Situation = Situation { members: Some(2), members_max: 8, partitions: 8, parked: 0, is_asked: true, is_all: true };
 
     fn from(before: u32, at_ms: i64, estimate: &Estimate, situation: Situation) -> (Option<u32>, String) {
         let wanted = Wish { last: Some((before, 0)) }.next(at_ms, estimate, &situation);
@@ -154,13 +164,16 @@ mod tests {
             (2, 0, 225.0, 0, 100.0, USUAL, 3, "so many do it at 75 %"),
             (2, 0, 150.0, 22_500, 100.0, USUAL, 3, "22500 are unanswered"),
             (2, 0, 900.0, 0, 100.0, USUAL, 4, "8 are needed"),
-            (2, 0, 450.0, 0, 100.0, USUAL, 4, "6 are needed, at most double"),
+            (2, 0, 450.0, 0, 100.0, USUAL, 4, "8 are needed, at most double"),
+            (4, 0, 500.0, 0, 100.0, Situation { members: Some(4), ..USUAL }, 8, "7 would do it if 8 partitions"),
+            (4, 0, 350.0, 0, 100.0, Situation { members: Some(4), ..USUAL }, 5, "so many do it at 75 %"),
+            (8, 600, 300.0, 0, 100.0, Situation { members: Some(8), ..USUAL }, 8, "one of 7 would be at 75 %"),
             (6, 0, 2_000.0, 0, 100.0, Situation { members: Some(6), ..USUAL }, 8, "share groups"),
             (8, 0, 2_000.0, 0, 100.0, Situation { members: Some(8), ..USUAL }, 8, "27 would be needed"),
             (2, 0, 130.0, 0, 100.0, USUAL, 2, "so many are right"),
             (4, 59, 100.0, 0, 100.0, USUAL, 4, "one a minute"),
             (4, 60, 100.0, 0, 100.0, USUAL, 3, "one a minute"),
-            (3, 600, 130.0, 0, 100.0, USUAL, 3, "2 would be at 65 %"),
+            (3, 600, 130.0, 0, 100.0, USUAL, 3, "one of 2 would be at 65 %"),
             (1, 600, 0.0, 0, 100.0, USUAL, 0, "fewer are enough"),
             (1, 600, 0.0, 1, 100.0, USUAL, 1, "so many are right"),
             (1, 600, 0.0, 0, 100.0, Situation { parked: 1, ..USUAL }, 1, "so many are right"),
@@ -215,7 +228,7 @@ mod tests {
             let mut wish = Wish { last: Some((4, 0)) };
             wish.next(0, &estimator.estimate(&known), &Situation { members: Some(4), ..USUAL }).members
         };
-        assert_eq!([5, 20].map(|seconds| wanted_after(300, seconds)), [Some(4), Some(7)]);
+        assert_eq!([5, 20].map(|seconds| wanted_after(300, seconds)), [Some(4), Some(8)]);
         let known = Known { slo_s: 5.0, concurrency: Some(1), members: Some(2), share: 1.0 };
         let (mut estimator, mut sample, mut lately) = (Estimator::default(), Sample::default(), Rate::<LATELY_MS>::default());
         let (mut most, mut lately_most, mut chance) = (0, 0.0_f64, fastrand::Rng::with_seed(1));

@@ -113,6 +113,7 @@ impl Scaling {
                 concurrency: configured.concurrency,
                 members: found.map(|(_, count)| *count),
                 members_max: configured.max_members.map_or(partitions, |most| most.min(partitions)).max(1),
+                partitions,
             };
             (name.clone(), outside)
         };
