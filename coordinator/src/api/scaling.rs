@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::bottleneck::Bottleneck;
 use super::everyone::{Others, Request};
 use super::filter::there;
 use super::openapi::Problems;
@@ -15,13 +16,17 @@ use super::problem::Problem;
 use super::saga::written;
 use super::step_times::step_times;
 use super::{OfPartitions, Sources, for_all};
-use crate::scaling::{Basis, Estimate, Told, combine};
+use crate::scaling::{Backlog, Basis, Estimate, Told, combine, combine_backlogs};
 
 /// All participants, by what the partitions of an instance have asked them, or of several instances.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AllScaling {
     /// By name.
     pub participants: Vec<ParticipantScaling>,
+    /// Which of them holds sagas up: one that does not answer at all before one that is merely busy; null: none that is known. An instance
+    /// of an earlier build does not say it, nor the fields of a participant from `parked` to `stopped`.
+    #[serde(default)]
+    pub bottleneck: Option<Bottleneck>,
     /// Which partitions are left out, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Missing>,
@@ -42,6 +47,30 @@ pub struct ParticipantScaling {
     pub unanswered: u64,
     /// How long ago the oldest of those was sent.
     pub oldest_s: Option<f64>,
+    /// Commands that wait until it is asked again.
+    #[serde(default)]
+    pub parked: u64,
+    /// How long the oldest of those has waited.
+    #[serde(default)]
+    pub parked_oldest_s: Option<f64>,
+    /// Commands that are to be repeated.
+    #[serde(default)]
+    pub retrying: u64,
+    /// It has been asked for so long, and has answered nothing; null: it answers, or nothing was asked of it.
+    #[serde(default)]
+    pub silent_s: Option<f64>,
+    /// How long ago it answered last; null: it has not since it is looked at.
+    #[serde(default)]
+    pub answered_s: Option<f64>,
+    /// In so many of the partitions its breaker is open.
+    #[serde(default)]
+    pub open_in: usize,
+    /// In so many of the partitions a person paused it.
+    #[serde(default)]
+    pub paused_in: usize,
+    /// Why nothing comes back from it although something waits, in words; null: nothing waits for it, or it answers.
+    #[serde(default)]
+    pub stopped: Option<String>,
     /// What it can answer a second.
     pub capacity_per_s: Option<f64>,
     /// What each of its members can.
@@ -111,7 +140,20 @@ impl ParticipantScaling {
             as_of: Some(written(told.at_ms)),
             ..ParticipantScaling::default()
         };
-        empty.with(&told.estimate)
+        empty.with(&told.estimate).with_backlog(&told.backlog)
+    }
+
+    /// With what follows from it, behind all else.
+    fn with_backlog(self, backlog: &Backlog) -> ParticipantScaling {
+        let Backlog { parked, parked_oldest_s, retrying, silent_s, answered_s, open_in, paused_in } = *backlog;
+        let [parked_oldest_s, silent_s, answered_s] = [parked_oldest_s, silent_s, answered_s].map(|s| s.map(rounded));
+        let of = ParticipantScaling { parked, parked_oldest_s, retrying, silent_s, answered_s, open_in, paused_in, ..self };
+        ParticipantScaling { stopped: of.why_stopped(), ..of }
+    }
+
+    fn backlog(&self) -> Backlog {
+        let &ParticipantScaling { parked, parked_oldest_s, retrying, silent_s, answered_s, open_in, paused_in, .. } = self;
+        Backlog { parked, parked_oldest_s, retrying, silent_s, answered_s, open_in, paused_in }
     }
 
     fn with(self, estimate: &Estimate) -> ParticipantScaling {
@@ -177,7 +219,9 @@ impl ParticipantScaling {
             ..most.clone()
         };
         let sum = |of: fn(&ParticipantScaling) -> f64| shares.iter().map(of).sum();
-        Some(told.with(&estimate).with_steps(sum(|one| one.steps_s), sum(|one| one.all_steps_s)))
+        let backlog = combine_backlogs(&shares.iter().map(ParticipantScaling::backlog).collect::<Vec<_>>());
+        let told = told.with(&estimate).with_backlog(&backlog);
+        Some(told.with_steps(sum(|one| one.steps_s), sum(|one| one.all_steps_s)))
     }
 }
 
@@ -192,13 +236,8 @@ impl AllScaling {
         }
         all.sort_by(|one, other| one.participant.cmp(&other.participant));
         let each = all.chunk_by(|one, other| one.participant == other.participant);
-        AllScaling { participants: each.filter_map(ParticipantScaling::combined).collect(), missing }
-    }
-
-    /// The one that is nearest to what it can answer, if that is known of any.
-    pub fn bottleneck(&self) -> Option<&ParticipantScaling> {
-        let known = self.participants.iter().filter_map(|of| Some((of.utilisation?, of)));
-        known.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, of)| of)
+        let participants = each.filter_map(ParticipantScaling::combined).collect();
+        AllScaling { participants, bottleneck: None, missing }.concluded()
     }
 }
 
@@ -222,7 +261,7 @@ fn told(sources: &Sources) -> Vec<ParticipantScaling> {
     responses((status = 200, body = AllScaling), Problems)
 )]
 pub(super) async fn all(State(sources): State<Arc<Sources>>, request: Request, Query(of): Query<OfPartitions>) -> Response {
-    let here = |_: &[i32]| Ok(AllScaling { participants: told(&sources), missing: Vec::new() });
+    let here = |_: &[i32]| Ok(AllScaling { participants: told(&sources), ..AllScaling::default() }.concluded());
     let add = |all: &mut AllScaling, others: Others<AllScaling>| {
         let answers = others.answers.into_iter().chain([std::mem::take(all)]).collect();
         *all = AllScaling::combined(answers);
@@ -291,7 +330,7 @@ mod tests {
 
     #[test]
     fn what_instances_say_adds_up_by_participant() {
-        let of = |participants| AllScaling { participants, missing: Vec::new() };
+        let of = |participants| AllScaling { participants, ..AllScaling::default() };
         let one = of(vec![share("mail", 5.0, 50.0, None), share("payment", 90.0, 100.0, Some(3))]);
         let other = of(vec![share("payment", 10.0, 100.0, Some(2))]);
         let both = AllScaling::combined(vec![one, other]);
@@ -304,6 +343,29 @@ mod tests {
         assert_eq!((payment.partitions, payment.basis.as_deref()), (8, Some("measured")));
         assert_eq!(payment.as_of.as_deref(), Some("2026-11-30T16:00:10Z"), "no newer than the oldest of them");
         assert_eq!(both.bottleneck().map(|of| &*of.participant), Some("payment"));
+        assert_eq!(both.bottleneck.map(|of| of.why).as_deref(), Some("used by 50 %"));
         assert_eq!(AllScaling::default().bottleneck(), None);
+    }
+
+    /// One that answers another instance is not silent, whatever this one sees.
+    #[test]
+    fn silence_is_that_of_all_instances() {
+        let silent = |silent_s, answered_s| ParticipantScaling {
+            unanswered: 40,
+            parked: 10,
+            silent_s: Some(silent_s),
+            answered_s,
+            ..share("payment", 5.0, 50.0, None)
+        };
+        let both = |one, other| {
+            let all = [one, other].map(|of| AllScaling { participants: vec![of], ..AllScaling::default() });
+            let mut both = AllScaling::combined(all.into());
+            (both.bottleneck.map(|of| of.why), both.participants.remove(0).silent_s)
+        };
+        let (why, silent_s) = both(silent(600.0, None), silent(30.0, Some(900.0)));
+        assert_eq!(why.as_deref(), Some("nothing was answered for 10 min; 80 unanswered, 20 parked"));
+        assert_eq!(silent_s, Some(600.0));
+        let (why, silent_s) = both(silent(600.0, None), silent(0.2, Some(0.3)));
+        assert_eq!((why.as_deref(), silent_s), (Some("used by 10 %"), Some(0.3)));
     }
 }

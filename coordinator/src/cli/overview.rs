@@ -8,10 +8,10 @@ use super::asking::{ask_typed, say_missing};
 use super::definitions::say;
 use super::exit::Failure;
 use super::participants;
-use super::scaling::seconds;
+use super::scaling::{conclusion, seconds};
 use super::text::{self, printable};
 use crate::api::client::Address;
-use crate::api::{DefinitionCounts, Overview, StepTime, WaitCounts};
+use crate::api::{AllScaling, DefinitionCounts, Overview, StepTime, WaitCounts};
 use crate::config::Config;
 
 /// The order in which people look: what needs them first.
@@ -37,6 +37,11 @@ pub(super) fn overview(config: &Config, api: Option<&Address>, as_json: bool, ou
     }
     if !participants.participants.is_empty() {
         say(out, format_args!("\n{}", participants::table_of(&participants.participants)))?;
+    }
+    let scaling: AllScaling = ask_typed(config, api, "/api/v1/scaling")?;
+    // One that is merely the nearest to what it can is no news.
+    if scaling.bottleneck().is_some_and(|of| of.stopped.is_some() || of.warns) {
+        say(out, format_args!("\n{}", conclusion(&scaling)))?;
     }
     if !overview.steps.is_empty() {
         say(out, format_args!("\n{}", steps(&overview.steps)))?;

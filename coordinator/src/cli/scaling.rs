@@ -44,7 +44,10 @@ pub(super) fn scaling(
     }
     say(out, format_args!("{}", table_of(&all.participants)))?;
     match name {
-        Some(_) => all.participants.iter().try_for_each(|of| say(out, format_args!("{}", printable(of.reason.as_bytes())))),
+        Some(_) => {
+            let mut all = all.participants.iter().flat_map(|of| of.stopped.iter().chain([&of.reason]));
+            all.try_for_each(|why| say(out, format_args!("{}", printable(why.as_bytes()))))
+        }
         None => say(out, format_args!("{}", conclusion(&all))),
     }
 }
@@ -121,6 +124,9 @@ pub(super) fn conclusion(all: &AllScaling) -> String {
         return "what they can answer is not known yet: there was never a queue, and no setting says `concurrency`".to_owned();
     };
     let name = printable(bottleneck.participant.as_bytes());
+    if let Some(why) = &bottleneck.stopped {
+        return format!("the bottleneck is {name}: {}", printable(why.as_bytes()));
+    }
     let used = bottleneck.utilisation.unwrap_or(0.0) * 100.0;
     let wants = match bottleneck.wanted_members {
         Some(wanted) if Some(wanted) != bottleneck.members => {
@@ -181,6 +187,15 @@ mod tests {
         assert_eq!(
             conclusion(&AllScaling { participants: vec![right], ..AllScaling::default() }),
             "the bottleneck is payment, used by 124 %"
+        );
+        let down = ParticipantScaling {
+            participant: "mail".to_owned(),
+            stopped: Some("nothing was answered for 4 min; 9 unanswered".to_owned()),
+            ..ParticipantScaling::default()
+        };
+        assert_eq!(
+            conclusion(&AllScaling { participants: vec![down, payment()], ..AllScaling::default() }),
+            "the bottleneck is mail: nothing was answered for 4 min; 9 unanswered"
         );
     }
 

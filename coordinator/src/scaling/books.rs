@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use ringmaster_core::partition::AskedSoFar;
 
-use super::{Estimate, Estimator, Known, Sample, Situation, Wanted, Wish};
+use super::backlog::Silence;
+use super::{Backlog, Estimate, Estimator, Known, Sample, Situation, Wanted, Wish};
 use crate::runtime::{Now, PartitionAsked};
 
 /// So many participants are looked at; of more than that the rest is not.
@@ -35,6 +36,8 @@ pub struct Told {
     pub participant: Arc<str>,
     /// What follows from the books here.
     pub estimate: Estimate,
+    /// What waits for it, and whether anything comes back.
+    pub backlog: Backlog,
     /// What is known from elsewhere.
     pub outside: Outside,
     /// How many members it should have, and why.
@@ -55,6 +58,7 @@ impl Told {
         Told {
             participant: name.into(),
             estimate: Estimate { capacity_per_s, utilisation, breach_in_s, ..Estimate::default() },
+            backlog: Backlog::default(),
             outside: Outside::default(),
             wanted: Wanted::default(),
             is_active: true,
@@ -71,9 +75,11 @@ struct OfParticipant {
     wish: Wish,
     /// What was wanted when that was thought of last.
     wanted: Option<(i64, Wanted)>,
-    /// Partitions in which something is parked for it, and in which it is asked nothing.
-    parked: usize,
-    out: usize,
+    silence: Silence,
+    /// What waits, of all partitions; of how long nothing came back there is nothing in here.
+    backlog: Backlog,
+    /// What it was asked and had answered at the last look.
+    before: (u64, u64),
 }
 
 /// All books.
@@ -96,8 +102,9 @@ impl Books {
             self.participants.values_mut().for_each(|of| of.estimator.rescale(here as f64 / before as f64));
         }
         for of in self.participants.values_mut() {
-            let Sample { unanswered, oldest_ms, at_ms, .. } = &mut of.sample;
-            (*unanswered, *oldest_ms, *at_ms, of.parked, of.out) = (0, None, now.steady, 0, 0);
+            let Sample { unanswered, oldest_ms, at_ms, issued, answered, .. } = &mut of.sample;
+            (*unanswered, *oldest_ms, *at_ms, of.before) = (0, None, now.steady, (*issued, *answered));
+            of.backlog = Backlog::default();
         }
         self.partitions.retain(|number, _| asked.iter().any(|of| of.partition == *number));
         for name in outside.keys().chain(asked.iter().flat_map(|of| of.participants.iter().map(|(name, _)| name))) {
@@ -139,12 +146,17 @@ impl Books {
             sample.responses += answered;
             sample.response_ms += more(|of| of.response_ms);
             sample.unanswered += asked.unanswered;
+            let age_ms = |second: i64| (now.wall - second * 1_000).max(0);
             if asked.unanswered > 0 {
-                let oldest_ms = asked.oldest_s.map(|second| (now.wall - second * 1_000).max(0));
-                sample.oldest_ms = sample.oldest_ms.into_iter().chain(oldest_ms).max();
+                sample.oldest_ms = sample.oldest_ms.into_iter().chain(asked.oldest_s.map(age_ms)).max();
             }
-            of.parked += usize::from(asked.is_parked);
-            of.out += usize::from(asked.is_out);
+            let backlog = &mut of.backlog;
+            backlog.parked += asked.parked;
+            let parked_s = asked.parked_s.map(|second| age_ms(second) as f64 / 1_000.0);
+            backlog.parked_oldest_s = backlog.parked_oldest_s.into_iter().chain(parked_s).reduce(f64::max);
+            backlog.retrying += asked.retrying;
+            backlog.paused_in += usize::from(asked.is_paused);
+            backlog.open_in += usize::from(asked.is_out && !asked.is_paused);
         }
     }
 
@@ -160,17 +172,23 @@ impl OfParticipant {
         let known = Known { slo_s, concurrency, members, share: here as f64 / all.max(1) as f64 };
         self.estimator.add(self.sample, &known);
         let estimate = self.estimator.estimate(&known);
-        let parked = self.parked as u64;
+        let parked = self.backlog.parked;
+        let waits = estimate.unanswered > 0 || parked > 0 || self.backlog.retrying > 0;
+        let Sample { issued, answered, .. } = self.sample;
+        self.silence.add(now.steady, answered > self.before.1, waits || issued > self.before.0);
+        let (silent_s, answered_s) = self.silence.told(now.steady);
+        let backlog = Backlog { silent_s, answered_s, ..self.backlog };
         let is_due = self.wanted.as_ref().is_none_or(|(at_ms, _)| now.steady - at_ms >= WISH_EVERY_MS);
         if is_due {
             // Partitions have breakers of their own: it counts what most of them do.
-            let is_asked = self.out * 2 <= here;
+            let is_asked = (backlog.open_in + backlog.paused_in) * 2 <= here;
             let situation = Situation { members, members_max, partitions, parked, is_asked, is_all: here >= all };
             self.wanted = Some((now.steady, self.wish.next(now.steady, &estimate, &situation)));
         }
         let (_, wanted) = self.wanted.clone().expect("it was just thought of");
         let is_active = estimate.unanswered > 0 || parked > 0 || estimate.arrive_per_s >= super::IDLE_PER_S;
-        Told { participant: name.clone(), estimate, outside: *outside, wanted, is_active, at_ms: now.wall, partitions: (here, all) }
+        let (participant, at_ms, partitions) = (name.clone(), now.wall, (here, all));
+        Told { participant, estimate, backlog, outside: *outside, wanted, is_active, at_ms, partitions }
     }
 }
 
@@ -290,7 +308,8 @@ mod tests {
             let mut books = Books::default();
             for second in 0..200 {
                 let of = |partition: i32| {
-                    let asked = AskedSoFar { is_out: (partition as usize) < out, is_parked: parked, ..AskedSoFar::default() };
+                    let (is_out, parked) = ((partition as usize) < out, u64::from(parked));
+                    let asked = AskedSoFar { is_out, parked, ..AskedSoFar::default() };
                     PartitionAsked { partition, term: 1, participants: vec![(PAYMENT.into(), asked)] }
                 };
                 let asked: Vec<_> = (0..8).map(of).collect();
@@ -304,6 +323,43 @@ mod tests {
         assert!(parked.is_active && parked.wanted.members >= Some(1), "{parked:?}");
         assert!(wanted(5, true).wanted.reason.contains("not asked as usual"));
         assert!(!wanted(4, true).wanted.reason.contains("not asked as usual"));
+    }
+
+    /// What waits is added up over partitions, and silence is of all of them.
+    #[test]
+    fn who_answers_nothing_is_told_by_what_waits_and_for_how_long() {
+        let mut books = Books::default();
+        let mut told_at = |second: i64, answered: [u64; 2], is_paused: bool| {
+            let of = |(partition, answered): (i32, u64)| {
+                let (issued, wall_s) = (10 + second as u64, 1_000_000 + second);
+                let asked = AskedSoFar {
+                    issued,
+                    answered,
+                    unanswered: issued - answered,
+                    parked: 3,
+                    parked_s: Some(1_000_000 + i64::from(partition)),
+                    retrying: 2,
+                    is_out: partition == 0 || is_paused,
+                    is_paused,
+                    oldest_s: Some(wall_s),
+                    ..AskedSoFar::default()
+                };
+                PartitionAsked { partition, term: 1, participants: vec![(PAYMENT.into(), asked)] }
+            };
+            let asked: Vec<_> = (0..).zip(answered).map(of).collect();
+            let now = Now { wall: (1_000_000 + second) * 1_000, steady: second * 1_000 };
+            books.take(now, &asked, 2, &outside());
+            books.told()[0].backlog
+        };
+        told_at(0, [0, 0], false);
+        let silent = told_at(240, [0, 0], false);
+        assert_eq!((silent.silent_s, silent.answered_s), (Some(240.0), None));
+        assert_eq!((silent.parked, silent.parked_oldest_s, silent.retrying), (6, Some(240.0), 4));
+        assert_eq!((silent.open_in, silent.paused_in), (1, 0));
+        let answers = told_at(250, [0, 1], true);
+        assert_eq!((answers.silent_s, answers.answered_s, answers.open_in, answers.paused_in), (None, Some(0.0), 0, 2));
+        let again = told_at(251, [0, 1], true);
+        assert_eq!((again.silent_s, again.answered_s), (Some(0.0), Some(1.0)));
     }
 
     #[test]

@@ -6,8 +6,10 @@
 //! ```
 //!
 //! By Little's law what is carried out at once is the rate of answers times how long one takes. If the smallest unanswered count of a
-//! window is well above that, the queue never emptied in it, so that answers left as fast as they can: that is the capacity.
+//! window is well above that, the queue never emptied in it, so that answers left as fast as they can: that is the capacity. Of one that
+//! answers nothing there is no such thing: it is told by its silence and what waits for it (`Backlog`).
 
+mod backlog;
 mod books;
 mod breach;
 mod estimate;
@@ -20,6 +22,7 @@ mod window;
 #[cfg(test)]
 mod simulated;
 
+pub use backlog::{Backlog, combine_backlogs};
 pub use books::{Books, Outside, Told};
 pub use estimate::{Basis, Estimate, Known, Sample, combine};
 pub use estimator::Estimator;

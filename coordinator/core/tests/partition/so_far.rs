@@ -33,15 +33,25 @@ fn what_is_unanswered_is_known_before_it_is_stored() {
     line.acknowledge();
     let of = worker(&line).expect("it was asked");
     assert_eq!((of.issued, of.answered, of.unanswered, of.response_ms), (3, 2, 1, 100));
-    assert_eq!((of.is_parked, of.is_out), (false, false));
+    assert_eq!((of.parked, of.parked_s, of.is_out, of.is_paused), (0, None, false, false));
     line.act_on("worker", "pause");
     line.poll();
     line.acknowledge();
     line.start(ALPHAS, "four");
+    line.start(ALPHAS, "five");
+    line.acknowledge();
+    let second = line.clocks.wall / 1_000;
+    line.checkpoint();
+    let of = worker(&line).expect("it was asked");
+    assert_eq!((of.issued, of.unanswered, of.is_out, of.is_paused), (3, 1, true, true));
+    assert_eq!((of.parked, of.parked_s, of.retrying), (2, Some(second), 0));
+    // What is older than an hour is told by the hour, and no less of it.
+    line.pass(7_200_000);
+    line.start(ALPHAS, "six");
     line.acknowledge();
     line.checkpoint();
     let of = worker(&line).expect("it was asked");
-    assert_eq!((of.issued, of.unanswered, of.is_parked, of.is_out), (3, 1, true, true));
+    assert_eq!((of.parked, of.parked_s), (3, Some(second - second % 3_600)));
 }
 
 /// What is not this one's is not told by it; and what was asked before it came is no more than a number to begin with.

@@ -47,7 +47,11 @@ fn running(seconds: i64, overloaded_after: i64, members: Option<u32>) -> Server 
         status.asked.put(0, asked(tick as f64 / 10.0, overloaded_after as f64));
         scaling.sample(now, &status, &newest);
     }
-    let sources = Sources { status, knowledge: newest, scaling, ..sources(Arc::new(SimStore::new())) };
+    serving(status, newest, scaling)
+}
+
+fn serving(status: Arc<Status>, knowledge: Arc<Newest>, scaling: Arc<Scaling>) -> Server {
+    let sources = Sources { status, knowledge, scaling, ..sources(Arc::new(SimStore::new())) };
     serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources, local()).expect("serves")
 }
 
@@ -100,6 +104,30 @@ fn what_is_not_known_is_null_and_not_a_number() {
         let line = format!("ringmaster_participant_{line}");
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
+}
+
+/// Thousands wait for one that has never answered: it has no capacity, and is the bottleneck all the same.
+#[test]
+fn a_participant_that_is_down_is_named_with_what_waits_for_it() {
+    let scaling = Arc::new(Scaling::new("ringmaster", PARTITIONS, BTreeMap::new(), BTreeMap::new(), None));
+    let (status, newest) = (Arc::<Status>::default(), Arc::new(Newest::new(Arc::new(with_a_trip().0))));
+    for second in 0..=300 {
+        let of = |partition| {
+            let (issued, timed_out) = (100 + second as u64, second as u64);
+            let waits = AskedSoFar { unanswered: 100, parked: 900, parked_s: Some(1_700_000_000), ..AskedSoFar::default() };
+            let asked = AskedSoFar { issued, timed_out, oldest_s: Some(1_700_000_000 + second - 9), ..waits };
+            PartitionAsked { partition, term: 3, participants: vec![("hotel".into(), asked)] }
+        };
+        status.asked.put(0, (0..PARTITIONS).map(of).collect());
+        scaling.sample(Now { wall: (1_700_000_000 + second) * 1_000, steady: second * 1_000 }, &status, &newest);
+    }
+    let server = serving(status, newest, scaling);
+    let of = hotel(&server);
+    let why = "nothing was answered for 5 min; 400 unanswered, 3600 parked, the oldest for 5 min";
+    assert_eq!(of.stopped.as_deref(), Some(why), "{of:?}");
+    assert_eq!((of.utilisation, of.capacity_per_s, of.silent_s, of.answered_s), (None, None, Some(300.0), None));
+    let (_, all) = get(&server, "/api/v1/scaling");
+    assert_eq!(all["bottleneck"], json!({ "participant": "hotel", "why": why }));
 }
 
 /// One that no saga has asked yet, with half of its step's timeout for an answer.

@@ -116,7 +116,7 @@ fn participants(frame: &mut Frame<'_>, area: Rect, model: &Model, now: Millis) {
     let rows = all.iter().map(|of| {
         let used = model.used(&of.participant);
         let mark = if bottleneck == Some(&*of.participant) { "*" } else { "" };
-        let used = if used < 0.0 { "-".to_owned() } else { format!("{:.0} %{mark}", used * 100.0) };
+        let used = if used < 0.0 { format!("-{mark}") } else { format!("{:.0} %{mark}", used * 100.0) };
         let oldest = since(of.unanswered_since.as_deref()).map_or_else(|| "-".to_owned(), |since| ago(now - since));
         let counts = [of.parked, of.stuck, of.retrying].map(|count| count.to_string());
         let [parked, stuck, retrying] = counts;

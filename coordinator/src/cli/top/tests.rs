@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::model::Sort;
 use super::*;
 use crate::api::client::Event as Told;
+use crate::api::{AllScaling, ParticipantScaling};
 
 const NOW: i64 = 1_769_817_700_000;
 
@@ -91,6 +92,23 @@ fn the_screen_at_two_sizes() {
     model.take(told("overview", &overview(&json!([{ "partition": 3, "why": "instance green does not answer" }]))), NOW);
     model.take(Input::Lost("the coordinator at http://127.0.0.1:8080 does not answer".to_owned()), NOW);
     expect_file!["screens/200x50.txt"].assert_eq(&screen(&model, NOW + 42_000, 200, 50));
+}
+
+/// One that does not answer has no capacity that is known, and is named all the same.
+#[test]
+fn whoever_is_down_is_the_bottleneck() {
+    let mut model = heard();
+    let of = |name: &str, utilisation: Option<f64>, stopped: Option<&str>| {
+        let of = ParticipantScaling { participant: name.to_owned(), utilisation, ..ParticipantScaling::default() };
+        ParticipantScaling { stopped: stopped.map(str::to_owned), ..of }
+    };
+    let down = of("shipping", None, Some("nothing was answered for 4 min; 12 parked"));
+    let all = AllScaling { participants: vec![of("payment", Some(1.24), None), down], ..AllScaling::default() };
+    model.take(told("scaling", &serde_json::to_value(&all).expect("it is JSON")), NOW);
+    let text = screen(&model, NOW, 120, 24);
+    assert!(text.contains("the bottleneck is shipping: nothing was answered for 4 min; 12 parked"), "{text}");
+    let used = |name: &str| text.lines().find(|line| line.starts_with(name)).and_then(|line| line.split_whitespace().last());
+    assert_eq!((used("shipping"), used("payment")), (Some("-*"), Some("%")), "{text}");
 }
 
 /// Whatever the size, it is drawn, and nothing that was told drives the terminal.

@@ -175,7 +175,7 @@ fn answers_are_read_for_one_participant() {
         ..ParticipantScaling::default()
     };
     let participants = vec![one("fraud", Some(3)), one("mail", None)];
-    let all = AllScaling { participants, missing: Vec::new() };
+    let all = AllScaling { participants, ..AllScaling::default() };
     let missing = |partition| Missing { partition, why: "nobody owns it".to_owned() };
     let partial = |missing| Ok(AllScaling { missing, ..all.clone() });
     let says = |told: &str| Told::AtLeast(3, format!("so it is (partition 2 is left out: nobody owns it{told})"));

@@ -77,8 +77,12 @@ fn answer(mut stream: TcpStream, says: &Says) -> std::io::Result<()> {
         ..ParticipantScaling::default()
     };
     let missing = is_partial.then(|| Missing { partition: 3, why: "nobody owns it".to_owned() });
-    let body = serde_json::to_string(&AllScaling { participants: vec![fraud], missing: missing.into_iter().collect() })
-        .expect("it is JSON");
+    let body = serde_json::to_string(&AllScaling {
+        participants: vec![fraud],
+        missing: missing.into_iter().collect(),
+        ..AllScaling::default()
+    })
+    .expect("it is JSON");
     let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close", body.len());
     write!(stream, "{head}\r\n\r\n{body}")
 }

@@ -71,32 +71,43 @@ struct OfParticipant {
 
 /// How many began in which second, or hour.
 #[derive(Debug, Default)]
-struct Ages(BTreeMap<i64, i64>);
+struct Ages {
+    by: BTreeMap<i64, i64>,
+    /// All of them.
+    all: i64,
+}
 
 impl Ages {
     fn add(&mut self, second: i64, horizon: i64, count: i64) {
         let from = if second >= horizon { second } else { second - second.rem_euclid(HOUR_S) };
-        let so_many = self.0.entry(from).or_insert(0);
+        self.all += count;
+        let so_many = self.by.entry(from).or_insert(0);
         *so_many += count;
         if *so_many == 0 {
-            self.0.remove(&from);
+            self.by.remove(&from);
         }
     }
 
     /// What is before this second is told by the hour from now on.
     fn fold(&mut self, horizon: i64) {
-        let behind = self.0.split_off(&horizon);
-        for (second, count) in std::mem::replace(&mut self.0, behind) {
+        let behind = self.by.split_off(&horizon);
+        for (second, count) in std::mem::replace(&mut self.by, behind) {
+            self.all -= count;
             self.add(second, horizon, count);
         }
     }
 
     fn shown(&self) -> Vec<AgeCount> {
-        self.0.iter().map(|(from, count)| AgeCount { from: *from, count: *count }).collect()
+        self.by.iter().map(|(from, count)| AgeCount { from: *from, count: *count }).collect()
+    }
+
+    /// Since when the oldest is; none if there is none.
+    fn oldest(&self) -> Option<i64> {
+        self.by.keys().next().copied()
     }
 
     fn of(shown: &[AgeCount]) -> Ages {
-        Ages(shown.iter().map(|age| (age.from, age.count)).collect())
+        Ages { by: shown.iter().map(|age| (age.from, age.count)).collect(), all: shown.iter().map(|age| age.count).sum() }
     }
 }
 
@@ -163,7 +174,7 @@ impl Counts {
         self.sums.since = since;
         for of in &mut self.participants {
             // So that what was asked is what ended and what did not, as ever.
-            of.sums.asked = of.unanswered.0.values().sum();
+            of.sums.asked = of.unanswered.all;
         }
     }
 

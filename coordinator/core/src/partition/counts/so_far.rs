@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use ringmaster_schemas::state::BreakerState;
+
 use super::Counts;
 use crate::partition::{Partition, Stage};
 
@@ -23,10 +25,16 @@ pub struct AskedSoFar {
     pub unanswered: u64,
     /// The second in which the oldest of those was sent, or the beginning of that hour, as of the last checkpoint.
     pub oldest_s: Option<i64>,
-    /// Something is parked for it, as of the last checkpoint.
-    pub is_parked: bool,
+    /// What is parked for it, as of the last checkpoint.
+    pub parked: u64,
+    /// Since when the oldest of those is, as precisely as above.
+    pub parked_s: Option<i64>,
+    /// What it is to be asked again, as of the last checkpoint.
+    pub retrying: u64,
     /// It is asked nothing but probes: its breaker is open, or a person paused it.
     pub is_out: bool,
+    /// That was a person.
+    pub is_paused: bool,
 }
 
 impl Partition {
@@ -35,7 +43,8 @@ impl Partition {
         let Stage::Owning(owner) = &self.stage else { return };
         let breakers = &owner.replica.breakers;
         owner.replica.counts.each_asked(&mut |name, asked| {
-            tell(name, AskedSoFar { is_out: breakers.is_out(name), ..asked });
+            let is_paused = breakers.get(name).is_some_and(|breaker| breaker.state == BreakerState::Paused);
+            tell(name, AskedSoFar { is_out: breakers.is_out(name), is_paused, ..asked });
         });
     }
 }
@@ -54,9 +63,12 @@ impl Counts {
                 timed_out: number(sums.timed_out),
                 response_ms: of.response_ms,
                 unanswered,
-                oldest_s: of.unanswered.0.keys().next().copied(),
-                is_parked: !of.parked.0.is_empty(),
+                oldest_s: of.unanswered.oldest(),
+                parked: number(of.parked.all),
+                parked_s: of.parked.oldest(),
+                retrying: number(sums.retrying),
                 is_out: false,
+                is_paused: false,
             };
             tell(&sums.name, asked);
         }
