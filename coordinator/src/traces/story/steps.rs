@@ -18,14 +18,24 @@ pub(super) struct Step {
     since: Millis,
     /// What it asks, once it did.
     command: Option<Arc<str>>,
-    /// It is known how it ended.
+    /// It is known how it ended,
     is_over: bool,
+    /// and why not well.
+    cause: Option<Arc<Failure>>,
+    /// It is a scope in which something failed: what was done in it is undone.
+    stops: bool,
     /// Since when it is undone.
     undo: Option<Millis>,
     /// The attempt that is out.
     asked: Option<Asked>,
     /// Why nobody is asked, and since when.
     waits: Option<(&'static str, Millis)>,
+}
+
+impl Step {
+    fn new(name: String, since: Millis) -> Step {
+        Step { name, since, command: None, is_over: false, cause: None, stops: false, undo: None, asked: None, waits: None }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +95,12 @@ impl Story<'_> {
                 }
                 self.put_off(*place, failure.as_ref(), "parked", at);
             }
-            SagaEvent::Stuck { place, failure } => self.put_off(*place, Some(failure), "stuck", at),
+            SagaEvent::Stuck { place, failure } => self.stuck(*place, failure, at),
+            SagaEvent::ScopeStopped { place, .. } => {
+                if let Some(step) = self.step(*place) {
+                    step.stops = true;
+                }
+            }
             SagaEvent::Succeeded { place, .. } | SagaEvent::EventTaken { place, .. } | SagaEvent::Answered { place, .. } => {
                 self.ends(*place, ("succeeded", None), at);
             }
@@ -112,8 +127,7 @@ impl Story<'_> {
             Opens::Items { .. } => Some(("items", at)),
             Opens::Refused { .. } | Opens::Scope { .. } | Opens::Gave { .. } => None,
         };
-        let step = Step { name, since: at, command: None, is_over: false, undo: None, asked: None, waits };
-        self.reach(place, step);
+        self.reach(place, Step { waits, ..Step::new(name, at) });
         match opens {
             Opens::Refused { failure } => self.ends(place, ("refused", Some(failure)), at),
             Opens::Gave { .. } => self.ends(place, ("succeeded", None), at),
@@ -129,8 +143,7 @@ impl Story<'_> {
     fn issued(&mut self, place: Place, order: &Order, at: Millis) {
         // What was parked before it was made is there already.
         if self.step(place).is_none() {
-            let (name, command) = (order.step().to_owned(), None);
-            self.reach(place, Step { name, since: at, command, is_over: false, undo: None, asked: None, waits: None });
+            self.reach(place, Step::new(order.step().to_owned(), at));
         }
         self.asks(place, (Direction::Do, 1), Some(order), at);
     }
@@ -165,6 +178,20 @@ impl Story<'_> {
         }
     }
 
+    /// It needs a person. Of a step that has ended that is its undo, which cannot be made, or else what follows.
+    fn stuck(&mut self, place: Place, failure: &Arc<Failure>, at: Millis) {
+        let undoes = self.undone || self.steps.iter().flatten().any(|step| step.stops && !step.is_over);
+        let is_undo = |step: &Step| {
+            let is_why_it_ended = step.cause.as_ref() == Some(failure);
+            // What may have been done is undone by itself, before anything follows.
+            step.is_over && step.command.is_some() && !is_why_it_ended && (undoes || step.cause.is_some())
+        };
+        if self.step(place).is_some_and(|step| is_undo(step)) {
+            self.undo_begins_at(place, at);
+        }
+        self.put_off(place, Some(failure), "stuck", at);
+    }
+
     fn undo_begins_at(&mut self, place: Place, at: Millis) {
         if let Some(step) = self.step(place) {
             step.undo.get_or_insert(at);
@@ -179,6 +206,7 @@ impl Story<'_> {
         if std::mem::replace(&mut step.is_over, true) {
             return;
         }
+        step.cause = outcome.1.cloned();
         let (name, since, command) = (step.name.clone(), step.since, step.command.clone());
         let Some(begun) = &self.begun else { return };
         let ids = (step_span(&begun.trace, &self.id, &name), Some(begun.row));
@@ -226,14 +254,16 @@ impl Story<'_> {
 
     /// What was waited for at a place has come, or is waited for no more.
     fn waited_at(&mut self, place: Place, at: Millis) {
-        let Some((waits, name, is_undo)) =
-            self.step(place).and_then(|step| Some((step.waits.take()?, step.name.clone(), step.undo.is_some())))
-        else {
-            return;
+        let Some(step) = self.step(place) else { return };
+        let (is_undo, is_over, name) = (step.undo.is_some(), step.is_over, step.name.clone());
+        let (Some((waits, since)), Some(begun)) = (step.waits.take(), &self.begun) else { return };
+        // What follows a step lies in no span of it.
+        let around = match (is_undo, is_over) {
+            (true, _) => undo_span(&begun.trace, &self.id, &name),
+            (false, false) => step_span(&begun.trace, &self.id, &name),
+            (false, true) => begun.row,
         };
-        let Some(begun) = &self.begun else { return };
-        let around = if is_undo { undo_span(&begun.trace, &self.id, &name) } else { step_span(&begun.trace, &self.id, &name) };
-        self.waited(waits.0, Some((around, &name)), (waits.1, at));
+        self.waited(waits, Some((around, &name)), (since, at));
     }
 
     /// The row ends, with whatever is open at a place: a scope by what belongs to it.

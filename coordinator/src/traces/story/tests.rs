@@ -177,6 +177,78 @@ fn what_waits_by_itself_and_for_people_is_told() {
     .assert_eq(&shown(&told(ID, &records, |_| true)));
 }
 
+/// Each lies within the span that it is under.
+fn check_within(spans: &[Span]) {
+    for span in spans {
+        let Some(around) = spans.iter().find(|around| Some(around.id) == span.parent) else { continue };
+        assert!(around.from <= span.from && span.to <= around.to, "{span:?} is not within {around:?}");
+    }
+}
+
+/// An undo that cannot be made begins when it was to be made, also where a person has it asked later, or says that it is undone.
+#[test]
+fn an_undo_that_cannot_be_made_waits_under_itself() {
+    let stuck = |place| SagaEvent::Stuck { place, failure: failure(FailureKind::Error, "OVERFLOW") };
+    let (no, lost) = (failure(FailureKind::Refused, "NO"), failure(FailureKind::Failed, "TIMEOUT"));
+    let undo = |place, step, command| SagaEvent::UndoIssued { place, order: order(step, command), due_at: 0 };
+    let scope = SagaEvent::Entered { place: 1, node: 2, round: 1, opens: Opens::Scope { until: None } };
+    let stops = SagaEvent::ScopeStopped { place: 1, refused: true, failure: no.clone() };
+    let refused = |place| SagaEvent::Refused { place, failure: no.clone() };
+    let records = vec![
+        (1, 100, vec![started_by(None, 100), asks(0, "reserve", "inventory.Reserve")]),
+        (2, 200, vec![succeeded(0), scope, asks(2, "seat", "air.Seat"), asks(3, "wash", "cars.Wash")]),
+        (3, 300, vec![succeeded(2)]),
+        (4, 400, vec![refused(3), stops, stuck(2)]),
+        // A person says that it is undone.
+        (5, 500, vec![SagaEvent::Undone { place: 2 }, refused(1), asks(4, "pack", "shipping.Pack")]),
+        // It may have been done, and its undo cannot be made either.
+        (6, 600, vec![SagaEvent::Failed { place: 4, failure: lost.clone() }, stuck(4)]),
+        (7, 700, vec![SagaEvent::Undone { place: 4 }, SagaEvent::CompensationBegan { failure: lost }, stuck(0)]),
+        // A person has it asked once more.
+        (8, 800, vec![SagaEvent::Closed { place: 0 }, undo(0, "reserve", "inventory.Release")]),
+        (9, 900, vec![SagaEvent::Undone { place: 0 }, SagaEvent::Compensated { emissions: Vec::new(), expires_at: 9_999 }]),
+    ];
+    let spans = told(ID, &records, |_| true);
+    check_within(&spans);
+    let of_undos = |span: &&Span| span.kind == Kind::Undo || span.kind == Kind::Wait;
+    let of_undos: Vec<Span> = spans.iter().filter(of_undos).cloned().collect();
+    expect![[r#"
+        wait "seat: stuck" 400..500 under "seat: undo": stuck
+        undo "seat: undo" 400..500 under fe3b3d3bfa3d3ecb of fe3b3d3bfa3d3ecb: undone
+        wait "pack: stuck" 600..700 under "pack: undo": stuck
+        undo "pack: undo" 600..700 under fe3b3d3bfa3d3ecb of fe3b3d3bfa3d3ecb: undone
+        wait "reserve: stuck" 700..800 under "reserve: undo": stuck
+        undo "reserve: undo" 700..900 under fe3b3d3bfa3d3ecb of fe3b3d3bfa3d3ecb: undone
+    "#]]
+    .assert_eq(&numbers_hidden(&shown(&of_undos)));
+}
+
+/// A refusal that needs a person, and a result that is too big: nothing is undone, and the step has ended.
+#[test]
+fn what_needs_a_person_behind_a_step_waits_under_its_row() {
+    let (no, too_big) = (failure(FailureKind::Refused, "ASK_US"), failure(FailureKind::Error, "DATA_TOO_BIG"));
+    let stuck = |place, failure: &Arc<Failure>| SagaEvent::Stuck { place, failure: failure.clone() };
+    let records = vec![
+        (1, 100, vec![started_by(None, 100), asks(0, "pay", "billing.Charge")]),
+        (2, 200, vec![SagaEvent::Refused { place: 0, failure: no.clone() }, stuck(0, &no)]),
+        (3, 300, vec![SagaEvent::Closed { place: 0 }, asks(1, "pay~2", "billing.Charge")]),
+        (4, 400, vec![succeeded(1), stuck(1, &too_big)]),
+        (5, 500, vec![succeeded(1), SagaEvent::Completed { emissions: Vec::new(), expires_at: 9_999 }]),
+    ];
+    let spans = told(ID, &records, |_| true);
+    check_within(&spans);
+    expect![[r#"
+        attempt "billing.Charge" 100..200 under "pay": refused ASK_US
+        step "pay" 100..200 under "order": refused ASK_US
+        wait "pay: stuck" 200..300 under "order": stuck
+        attempt "billing.Charge" 300..400 under "pay~2": succeeded
+        step "pay~2" 300..400 under "order": succeeded
+        wait "pay~2: stuck" 400..500 under "order": stuck
+        saga "order" 100..500 under nothing: completed
+    "#]]
+    .assert_eq(&shown(&spans));
+}
+
 /// An item goes on under its step where its saga's start event names a trace. One that was undone behind its end is told twice, each time
 /// by a span of its own.
 #[test]

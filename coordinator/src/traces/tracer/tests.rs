@@ -24,9 +24,10 @@ use crate::runtime::wall;
 const PREFIX: &str = "test";
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A journal of one partition and what it says of each saga, with the rows that it makes.
+/// A partition of a journal and what it says of each saga, with the rows that it makes.
 struct Journal {
     broker: SimBroker,
+    partition: i32,
     rows: BTreeMap<Arc<str>, Option<Arc<Saga>>>,
     claim: (i64, u8, i64),
     now: i64,
@@ -41,13 +42,18 @@ impl Journal {
     fn of_before(ago: i64) -> Journal {
         let broker = SimBroker::new(7, wall() - ago, Faults::none());
         let topic = Topics::new(PREFIX).journal;
-        let what = Specification { name: topic, partitions: 1, replication: 1, settings: Vec::new() };
+        let what = Specification { name: topic, partitions: 2, replication: 1, settings: Vec::new() };
         assert_eq!(broker.client().create(&what), Ok(true));
-        Journal { broker, rows: BTreeMap::new(), claim: (-1, 0, 0), now: wall() }
+        Journal { broker, partition: 0, rows: BTreeMap::new(), claim: (-1, 0, 0), now: wall() }
+    }
+
+    /// Another partition of it.
+    fn other(&self) -> Journal {
+        Journal { broker: self.broker.clone(), partition: 1, rows: BTreeMap::new(), claim: (-1, 0, 0), now: wall() }
     }
 
     fn put(&self, value: &[u8]) -> i64 {
-        self.broker.put(&Topics::new(PREFIX).journal, 0, None, value)
+        self.broker.put(&Topics::new(PREFIX).journal, self.partition, None, value)
     }
 
     /// Somebody owns the partition from here on.
@@ -103,13 +109,23 @@ impl Journal {
     /// A store with all rows, as of this offset.
     fn store(&self, journal_offset: i64) -> Arc<SimStore> {
         let store = SimStore::new();
+        self.write(&store, journal_offset);
+        Arc::new(store)
+    }
+
+    fn write(&self, store: &SimStore, journal_offset: i64) {
         let row = |(id, row): (&Arc<str>, &Option<Arc<Saga>>)| {
             RowChange::plain(RowKey::Saga(id.clone()), row.as_ref().map(|row| row.encode()))
         };
         let rows = self.rows.iter().map(row).collect();
         let checkpoint = crate::api::tests::checkpoint(journal_offset);
-        store.write(&Batch { partition: 0, base_offset: -1, checkpoint, rows }).expect("it applies");
-        Arc::new(store)
+        store.write(&Batch { partition: self.partition, base_offset: -1, checkpoint, rows }).expect("it applies");
+    }
+
+    /// Its claim, of which everything was said, and what is to be told.
+    fn report(&self, traced: Vec<Traced>) -> Report {
+        let (term, _, written) = self.claim;
+        Report { partition: self.partition, owned: Owned { term, said: term + 1 + written }, traced }
     }
 }
 
@@ -167,7 +183,7 @@ fn tell_all(tracer: &mut Tracer<SimBus>) {
 }
 
 fn position(journal: &Journal) -> Option<i64> {
-    journal.broker.committed("test.traces", &Topics::new(PREFIX).journal, 0)
+    journal.broker.committed("test.traces", &Topics::new(PREFIX).journal, journal.partition)
 }
 
 #[test]
@@ -224,6 +240,56 @@ fn what_an_owner_did_not_tell_is_told_by_the_next_one() {
     spans.sort();
     assert_eq!(spans, ["saga a/1", "saga a/2", "started a/1", "started a/2"]);
     assert_eq!(position(&journal), Some(third + 1));
+}
+
+/// The collector is away, another partition comes, and then the process is killed: whoever has both next tells each span, and none twice.
+#[test]
+fn what_a_killed_process_could_not_send_is_told_once_also_of_what_came_meanwhile() {
+    let mut one = Journal::new();
+    let mut other = one.other();
+    let told = one.claims() + 2;
+    one.starts("a/0");
+    let end = one.completes("a/0");
+    let (port, requests) = collector(vec![answer(200, b""), answer(503, b"")]);
+    let sources_of_it = sources(one.store(0));
+    let mut killed = tracer(&one, port, 1.0, &sources_of_it);
+    sources_of_it.status.traces.put(0, vec![one.report(vec![one.ended("a/0", end)])]);
+    tell_all(&mut killed);
+    assert_eq!((sent(&requests), position(&one)), (vec!["saga a/0".to_owned()], Some(told + 1)));
+    one.starts("a/1");
+    let end = one.completes("a/1");
+    sources_of_it.status.traces.put(0, vec![one.report(vec![one.ended("a/1", end)])]);
+    other.claims();
+    other.starts("b/1");
+    let end = other.completes("b/1");
+    let looks = Cell::new(0);
+    let comes_and_is_killed = || {
+        looks.set(looks.get() + 1);
+        match looks.get() {
+            2 => sources_of_it.status.traces.put(1, vec![other.report(vec![other.ended("b/1", end)])]),
+            // As by kill -9: nothing of it goes on.
+            5.. => std::panic::resume_unwind(Box::new("killed")),
+            _ => {}
+        }
+        false
+    };
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| killed.turn(&comes_and_is_killed)));
+    assert!(ended.is_err(), "it was killed");
+    drop(killed);
+    let store = SimStore::new();
+    for journal in [&mut one, &mut other] {
+        let term = journal.claims();
+        journal.write(&store, term);
+    }
+    let (port, requests) = collector(vec![answer(200, b"")]);
+    let sources = sources(Arc::new(store));
+    sources.status.traces.put(0, vec![one.report(vec![]), other.report(vec![])]);
+    tell_all(&mut tracer(&one, port, 1.0, &sources));
+    let mut spans = sent(&requests);
+    spans.sort();
+    assert_eq!(spans, ["saga a/1", "saga b/1", "started a/1", "started b/1"]);
+    assert_eq!([position(&one), position(&other)], [&one, &other].map(|journal| Some(journal.claim.0 + 1)));
+    assert_eq!(counted(&sources, DROPPED), 0);
 }
 
 /// Without a position what was long ago is not told; all else is, since an owner may have died before it could send, or commit, anything.
