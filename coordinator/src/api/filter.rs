@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use ringmaster_core::definition::{Catalog, parse_millis};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::json::time::parse_timestamp;
+use ringmaster_schemas::names::step_of_round;
 use ringmaster_schemas::state::{Standing, Waits};
 
 pub(super) use matches::{Leaf, Row};
@@ -26,6 +27,10 @@ const BYTES_MAX: usize = 4 << 10;
 /// A term names so many values at most, and a filter so many values of `search`.
 const VALUES_MAX: usize = 64;
 const SEARCH_MAX: usize = 8;
+/// So many steps are named where none is called so.
+const STEPS_SHOWN: usize = 20;
+/// What a saga's ends are called where they need a person.
+const ENDS: [&str; 2] = ["on_completed", "on_compensated"];
 
 /// Which sagas are meant. What is not said of them is any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -193,8 +198,31 @@ impl Filter {
         }
         let participants = catalog.participants();
         let known: BTreeSet<&str> = participants.iter().map(|known| &**known).collect();
-        let name = self.leaf.participants.iter().find(|name| !known.contains(&***name))?;
-        Some(format!("no saga that is deployed asks '{name}'; {}", there(known)))
+        if let Some(name) = self.leaf.participants.iter().find(|name| !known.contains(&***name)) {
+            return Some(format!("no saga that is deployed asks '{name}'; {}", there(known)));
+        }
+        self.names_no_step(catalog)
+    }
+
+    /// The same of steps: no version has it, of the definitions that are named, or of any.
+    fn names_no_step(&self, catalog: &Catalog) -> Option<String> {
+        if self.leaf.steps.is_empty() {
+            return None;
+        }
+        let versions = catalog.versions();
+        let is_meant = |name: &str| self.definitions.is_empty() || self.definitions.contains(name);
+        let nodes = versions.iter().filter(|(version, _)| is_meant(&version.name)).flat_map(|(version, _)| version.nodes.iter());
+        let known: BTreeSet<&str> = nodes.map(|node| &*node.name).filter(|name| !name.is_empty()).collect();
+        // What is told at an end is no step, and waits under this name where it cannot be told.
+        let is_known = |name: &str| known.contains(name) || ENDS.contains(&name);
+        let name = self.leaf.steps.iter().find(|name| !is_known(step_of_round(name)))?;
+        let of = match self.definitions.is_empty() {
+            true => "saga that is deployed".to_owned(),
+            false => format!("version of {}", self.definitions.iter().map(String::as_str).collect::<Vec<_>>().join(", ")),
+        };
+        let more = known.len().saturating_sub(STEPS_SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        Some(format!("no {of} has a step '{name}'; {}{more}", there(known.into_iter().take(STEPS_SHOWN).collect())))
     }
 }
 

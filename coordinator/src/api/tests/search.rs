@@ -112,4 +112,23 @@ fn what_cannot_be_searched_is_told() {
     let there = "no version of plain is searched by 'guest', nor by anything else: add `search` to the definition and deploy it, for new sagas; those that are there are found by key:ONE,OTHER";
     assert_eq!(why("definition:plain guest=c"), (404, there.to_owned()));
     assert_eq!(why("definition:tripp"), (404, "no saga 'tripp' is deployed; there is plain, trip".to_owned()));
+    assert_eq!(why("step:nope"), (404, "no saga that is deployed has a step 'nope'; there is room".to_owned()));
+    assert_eq!(why("definition:trip step:room,nope~2"), (404, "no version of trip has a step 'nope~2'; there is room".to_owned()));
+    for found in ["step:room", "definition:trip step:room~2", "step:on_completed"] {
+        assert_eq!(why(found), (200, String::new()), "{found}");
+    }
+}
+
+/// Of many steps some are named.
+#[test]
+fn a_step_that_is_not_there_is_told_with_those_that_are() {
+    use crate::api::filter::Filter;
+    let step = |number: usize| format!("  - {{ step: s{number:02}, do: hotel.Reserve, undo: nothing, with: {{ id: key }} }}\n");
+    let why = |steps: usize| {
+        let (knowledge, _) = with_a_trip_of(&format!("{ROOM}{}", (1..steps).map(step).collect::<String>()));
+        Filter::parse("step:nope").expect("a filter").names_nothing(&knowledge.catalog)
+    };
+    assert_eq!(why(3).as_deref(), Some("no saga that is deployed has a step 'nope'; there is room, s01, s02"));
+    let many = why(25).expect("it is not there");
+    assert!(many.ends_with(", s18, s19 and 5 more"), "{many}");
 }
