@@ -2,6 +2,7 @@
 
 mod act;
 mod acts;
+mod advice;
 mod alerts;
 mod arguments;
 mod asking;
@@ -105,9 +106,10 @@ pub fn main() -> std::process::ExitCode {
         return std::process::ExitCode::from(Exit::Failed as u8);
     }
     text::fit_to_terminal();
-    let arguments = match Arguments::from_arg_matches(&command().get_matches()) {
+    let matches = command().try_get_matches();
+    let arguments = match matches.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
-        Err(error) => error.exit(),
+        Err(error) => advice::advised(error).exit(),
     };
     let exit = match execute(&arguments, &mut std::io::stdout().lock()) {
         Ok(()) => Exit::Done,

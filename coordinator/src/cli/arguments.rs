@@ -135,6 +135,7 @@ pub(super) enum Command {
     #[command(
         after_help = participant::EXAMPLES,
         args_conflicts_with_subcommands = true,
+        arg_required_else_help = true,
         subcommand_negates_reqs = true,
         visible_alias = "participants"
     )]

@@ -72,7 +72,8 @@ impl HandArguments {
             let why = format!("it is about {} now, not {expected}: look again, without --expected", records(count));
             return Err(Failure::new(Exit::Rejected, why));
         }
-        let by = self.by.as_deref().ok_or_else(|| Failure::new(Exit::Usage, "say who does it: --by NAME"))?;
+        let by =
+            self.by.as_deref().ok_or_else(|| Failure::new(Exit::Usage, "say who does it by --by NAME, or by the variable USER"))?;
         Ok(Some(Hand { by, why }))
     }
 }

@@ -1,10 +1,12 @@
 //! `saga wait`: until a saga stands as somebody waits for, for scripts.
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, Args, Command};
 use serde_json::Value;
 
 use super::arguments::Asked;
@@ -27,7 +29,7 @@ pub(super) struct WaitArguments {
     /// For example order-fulfilment/ord-17. It need not have begun.
     id: String,
     /// What is waited for: ended, completed, compensated, stuck, parked, paused, or step=NAME: that step is done.
-    #[arg(long = "for", value_name = "WHAT", default_value = "ended")]
+    #[arg(long = "for", value_name = "WHAT", default_value = "ended", value_parser = Whats, hide_possible_values = true)]
     what: What,
     /// For how long: 200ms to 24h.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = within)]
@@ -67,6 +69,26 @@ impl FromStr for What {
                 None => return Err("it is ended, completed, compensated, stuck, parked, paused or step=NAME".to_owned()),
             },
         })
+    }
+}
+
+/// What can be waited for, as shells complete it.
+const WHATS: [&str; 7] = ["ended", "completed", "compensated", "stuck", "parked", "paused", "step="];
+
+/// Reads that, and knows of it for shells.
+#[derive(Debug, Clone, Copy)]
+struct Whats;
+
+impl TypedValueParser for Whats {
+    type Value = What;
+
+    fn parse_ref(&self, command: &Command, argument: Option<&Arg>, value: &OsStr) -> Result<What, clap::Error> {
+        let parse = |text: &str| text.parse::<What>();
+        parse.parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(WHATS.into_iter().map(PossibleValue::new)))
     }
 }
 

@@ -28,6 +28,49 @@ fn a_shell_completes_commands_options_and_values() {
     assert!(["bash", "zsh", "fish"].iter().all(|shell| shells.iter().any(|word| word == shell)), "{shells:?}");
 }
 
+/// Not files, of which there is one here.
+#[test]
+fn a_shell_completes_what_a_saga_is_waited_for() {
+    let site = Site::new();
+    let script = site.ringmaster(&["completions", "bash"]).1;
+    site.write("ringmaster.bash", &script);
+    // The word before is the option: by it the script tells what comes.
+    let program = "source ringmaster.bash; COMP_WORDS=(ringmaster saga wait a/1 --for ''); COMP_CWORD=5; \
+                   _ringmaster ringmaster '' --for; echo \"${COMPREPLY[*]}\"";
+    let done = Command::new("bash").args(["-c", program]).current_dir(site.folder.path()).output().expect("there is a bash");
+    let offered = String::from_utf8(done.stdout).expect("UTF-8");
+    assert_eq!(
+        offered.trim(),
+        "ended completed compensated stuck parked paused step=",
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+}
+
+/// A participant alone is neither a script nor a command; who acts has a name.
+#[test]
+fn a_wrong_command_line_is_told_with_what_is_right() {
+    let site = Site::new();
+    let told = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = site.command(arguments);
+        let done = command.env_remove("USER").env_remove("RINGMASTER_CONFIG").envs(variables.iter().copied()).output();
+        let done = done.expect("it starts");
+        (done.status.code(), String::from_utf8(done.stderr).expect("UTF-8"))
+    };
+    let (code, errors) = told(&["participants"], &[]);
+    let has_all = ["pause", "resume", "list", "scaling", "<SCRIPT>"].iter().all(|word| errors.contains(word));
+    assert!(code == Some(2) && has_all && !errors.contains("were not provided"), "{errors}");
+    let (code, errors) = told(&["participants"], &[("RINGMASTER_CONFIG", "ringmaster.toml")]);
+    assert!(code == Some(2) && errors.contains("a script, or a command: pause, resume, list or scaling"), "{errors}");
+    let cancel = ["act", "cancel", "order-fulfilment/ord-1", "--why", "asked by phone"];
+    let (code, errors) = told(&cancel, &[]);
+    assert!(code == Some(2) && errors.contains("say who acts by --by NAME, or by the variable USER"), "{errors}");
+    let (code, errors) = told(&["participant", "pause", "payment", "--why", "they move"], &[]);
+    assert!(code == Some(2) && errors.contains("by --by NAME, or by the variable USER"), "{errors}");
+    let (code, errors) = told(&cancel, &[("USER", "ann")]);
+    assert!(code == Some(5), "nobody answers: {errors}");
+}
+
 /// The port's paths are in the plural.
 #[test]
 fn commands_are_also_called_as_the_port_calls_them() {
