@@ -42,6 +42,7 @@ mod saga;
 mod saga_graph;
 mod sagas;
 mod scaling;
+mod sent;
 mod server;
 mod settings;
 mod shown;

@@ -27,6 +27,7 @@ use super::fresh;
 use super::live::{self, Hub};
 use super::problem::{Problem, Refusal};
 use super::routes::{Route, Weight};
+use super::sent::{is_from_elsewhere, is_no_json};
 use super::who::{Denial, Principal, Who};
 use crate::telemetry::Metrics;
 use crate::telemetry::names::Denied;
@@ -266,6 +267,9 @@ async fn admitted(gate: &Arc<Gate>, route: &Route, mut request: Request, next: N
             return denied.problem().because(detail).into_response();
         }
     };
+    if let Some(why) = is_no_json(&request) {
+        return with_end(Problem::BadRequest.because(why).into_response());
+    }
     let who = format!("{} at {}", principal.name, from(&request));
     request.extensions_mut().insert(principal);
     if route.weight == Weight::Live {
@@ -363,24 +367,6 @@ fn with_headers(mut answer: Response, is_api: bool) -> Response {
         answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     answer
-}
-
-/// Why a request that changes something is not taken, if a page of another site may have sent it with a browser's help: that can send no
-/// bearer, and no JSON without asking first.
-fn is_from_elsewhere(request: &Request) -> Option<&'static str> {
-    if matches!(*request.method(), Method::GET | Method::HEAD) || request.headers().contains_key(header::AUTHORIZATION) {
-        return None;
-    }
-    let text = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
-    let is_kind = |kind: &str| kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json");
-    let is_json = text("content-type").is_some_and(is_kind);
-    let is_same_site = match (text("sec-fetch-site"), text("origin")) {
-        (Some(site), _) => site == "same-origin",
-        // What is no browser sends neither.
-        (None, origin) => origin.is_none(),
-    };
-    let why = "what changes something comes as application/json, from a page of this port or with a bearer token";
-    (!is_json || !is_same_site).then_some(why)
 }
 
 fn from(request: &Request) -> String {

@@ -267,6 +267,38 @@ fn every_answer_bears_the_headers_and_every_error_is_a_problem() {
     assert_eq!(ask(&local, "GET", "/healthz", &[("host", "evil.example")]).code, 200, "probes use any name");
 }
 
+/// What a page of another site can have a browser send is done nowhere; what is no JSON is not either, and is told so where no browser asks.
+#[test]
+fn what_changes_something_is_json_and_of_no_other_site() {
+    let local = serve_by(&settings(None, None), Limits::USUAL, None);
+    let (json, form) = (("content-type", "application/json"), ("content-type", "application/x-www-form-urlencoded"));
+    let site = |site| ("sec-fetch-site", site);
+    let elsewhere = ("origin", "https://evil.example");
+    // Nobody reads the control topic here: whoever may act is told what the body lacks.
+    for (headers, expected, says) in [
+        (&[json][..], "bad-request", "EOF"),
+        (&[("content-type", "Application/JSON; charset=utf-8")], "bad-request", "EOF"),
+        (&[json, site("same-origin"), ("origin", "http://localhost")], "bad-request", "EOF"),
+        (&[], "bad-request", "`Content-Type: application/json`"),
+        (&[form], "bad-request", "`Content-Type: application/json`"),
+        (&[("content-type", "text/plain")], "bad-request", "`Content-Type: application/json`"),
+        (&[form, site("cross-site"), elsewhere], "forbidden", "from a page of this port"),
+        (&[form, site("same-origin")], "forbidden", "from a page of this port"),
+        (&[form, site("none")], "forbidden", "from a page of this port"),
+        (&[site("same-origin")], "forbidden", "from a page of this port"),
+        (&[form, elsewhere], "forbidden", "from a page of this port"),
+        (&[form, ("origin", "null")], "forbidden", "from a page of this port"),
+        (&[elsewhere], "forbidden", "from a page of this port"),
+        (&[json, site("cross-site")], "forbidden", "from a page of this port"),
+        (&[json, site("same-site")], "forbidden", "from a page of this port"),
+        (&[json, elsewhere], "forbidden", "from a page of this port"),
+    ] {
+        let raw = ask(&local, "POST", "/api/v1/acts", headers);
+        assert_eq!(raw.problem().1, expected, "{headers:?}: {}", raw.body);
+        assert!(raw.body.contains(says), "{headers:?}: {}", raw.body);
+    }
+}
+
 /// Ids come from others' events: whatever they hold, the answer is one that is documented.
 #[test]
 fn ids_of_any_characters_are_answered() {
