@@ -273,7 +273,7 @@ fn what_changes_something_is_json_and_of_no_other_site() {
     let local = serve_by(&settings(None, None), Limits::USUAL, None);
     let (json, form) = (("content-type", "application/json"), ("content-type", "application/x-www-form-urlencoded"));
     let site = |site| ("sec-fetch-site", site);
-    let elsewhere = ("origin", "https://evil.example");
+    let elsewhere = ("origin", "https://localhost:9999");
     // Nobody reads the control topic here: whoever may act is told what the body lacks.
     for (headers, expected, says) in [
         (&[json][..], "bad-request", "EOF"),
