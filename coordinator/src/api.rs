@@ -24,6 +24,7 @@ mod filter;
 mod fresh;
 mod gate;
 mod history;
+mod http2;
 mod instances;
 mod list;
 mod live;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 /// One that is open.
 struct Open {
     from: IpAddr,
-    is_answered: Arc<AtomicBool>,
+    answers: Answers,
     task: AbortHandle,
 }
 
@@ -36,7 +36,7 @@ impl Connections {
         for one in open.values() {
             *from.entry(one.from).or_default() += 1;
         }
-        let idle = open.iter().filter(|(_, one)| !one.is_answered.load(Ordering::Relaxed));
+        let idle = open.iter().filter(|(_, one)| !one.answers.are_any());
         let Some((&number, _)) = idle.max_by_key(|(number, one)| (from[&one.from], std::cmp::Reverse(**number))) else {
             return Room::None;
         };
@@ -45,9 +45,9 @@ impl Connections {
         Room::Made(victim.from)
     }
 
-    /// One more, which a task serves. What it is given is true while a request is being answered.
-    pub(super) fn add(&self, number: u64, from: IpAddr, is_answered: Arc<AtomicBool>, task: AbortHandle) {
-        self.open().insert(number, Open { from, is_answered, task });
+    /// One more, which a task serves.
+    pub(super) fn add(&self, number: u64, from: IpAddr, answers: Answers, task: AbortHandle) {
+        self.open().insert(number, Open { from, answers, task });
     }
 
     /// It has ended.
@@ -60,19 +60,29 @@ impl Connections {
     }
 }
 
+/// How many requests of a connection are being answered: by HTTP/2 several at once.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Answers(Arc<AtomicUsize>);
+
+impl Answers {
+    pub(super) fn are_any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+}
+
 /// As long as it lives a request is being answered.
-pub(super) struct Answering(Arc<AtomicBool>);
+pub(super) struct Answering(Answers);
 
 impl Answering {
-    pub(super) fn new(is_answered: Arc<AtomicBool>) -> Answering {
-        is_answered.store(true, Ordering::Relaxed);
-        Answering(is_answered)
+    pub(super) fn new(answers: Answers) -> Answering {
+        answers.0.fetch_add(1, Ordering::Relaxed);
+        Answering(answers)
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -123,10 +133,12 @@ mod tests {
     #[tokio::test]
     async fn who_has_most_and_says_nothing_gives_way_first() {
         let connections = Connections::default();
-        let add = |number, last: u8, is_answered| {
+        let mut answering = Vec::new();
+        let mut add = |number, last: u8, is_answered: bool| {
             let task = tokio::spawn(std::future::pending::<()>());
-            let from = IpAddr::from([10, 0, 0, last]);
-            connections.add(number, from, Arc::new(AtomicBool::new(is_answered)), task.abort_handle());
+            let (from, answers) = (IpAddr::from([10, 0, 0, last]), Answers::default());
+            answering.extend(is_answered.then(|| Answering::new(answers.clone())));
+            connections.add(number, from, answers, task.abort_handle());
             task
         };
         let from = |last: u8| Room::Made(IpAddr::from([10, 0, 0, last]));
@@ -141,5 +153,17 @@ mod tests {
         assert_eq!(connections.make_room(2), Room::None, "what is being answered is never ended");
         connections.remove(2);
         assert_eq!(connections.make_room(2), Room::Is);
+    }
+
+    /// By HTTP/2 one answer ends while others go on.
+    #[test]
+    fn a_connection_is_silent_when_its_last_answer_has_ended() {
+        let answers = Answers::default();
+        assert!(!answers.are_any());
+        let [one, two] = [(); 2].map(|()| Answering::new(answers.clone()));
+        drop(one);
+        assert!(answers.are_any());
+        drop(two);
+        assert!(!answers.are_any());
     }
 }

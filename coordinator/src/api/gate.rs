@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use ringmaster_bus::clock::wall;
@@ -298,8 +298,10 @@ pub(super) async fn frame(State(gate): State<Arc<Gate>>, request: Request, next:
     let answer = if bytes.is_some_and(|bytes| bytes > BODY_BYTES_MAX) {
         let (who, path) = (from(&request), request.uri().path().to_owned());
         gate.denied(Denied::TooBig, &who, &path, "");
-        // An error means that its time is over.
-        let _ = timeout(gate.limits.drain, drained(request.into_body())).await;
+        // By HTTP/2 what is left of it is refused without the connection. An error means that its time is over.
+        if request.version() != Version::HTTP_2 {
+            let _ = timeout(gate.limits.drain, drained(request.into_body())).await;
+        }
         Problem::TooBig.because(format!("a body has at most {BODY_BYTES_MAX} bytes")).into_response()
     } else {
         next.run(request).await

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,16 +13,17 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::Sources;
-use super::connections::{Answered, Answering, Connections, Room};
+use super::connections::{Answered, Answering, Answers, Connections, Room};
 use super::gate::{self, Gate};
+use super::http2;
 use super::live::{self, Hub};
 use super::routes;
-use super::tls::Tls;
+use super::tls::{Tls, agreed_on_http2};
 use super::tokens::Tokens;
 use super::unread::InTime;
 use super::who::Who;
@@ -33,9 +33,11 @@ use crate::telemetry::names::Denied;
 /// How often it looks whether certificates and tokens have changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The head of a request is at most so large, so that a flood of halves of them fills no memory.
-const HEAD_BYTES_MAX: usize = 64 << 10;
+pub(super) const HEAD_BYTES_MAX: usize = 64 << 10;
 /// After this long it tries again to take connections, when the system gives none: there are no more descriptors, mostly.
 const PAUSE: Duration = Duration::from_millis(100);
+/// At its end connections that can be told so have so long to finish their answers.
+const FAREWELL: Duration = Duration::from_millis(250);
 
 /// What a port is like beside its address.
 pub struct Port {
@@ -53,13 +55,20 @@ pub(super) struct Limits {
     pub(super) head: Duration,
     /// Until an answer is read.
     pub(super) read: Duration,
+    /// Bytes of answers that one connection, which may ask for many at once, has not read.
+    pub(super) unread: usize,
     /// Of requests.
     pub(super) requests: gate::Limits,
 }
 
 impl Limits {
-    pub(super) const USUAL: Limits =
-        Limits { connections: 256, head: Duration::from_secs(5), read: Duration::from_secs(30), requests: gate::Limits::USUAL };
+    pub(super) const USUAL: Limits = Limits {
+        connections: 256,
+        head: Duration::from_secs(5),
+        read: Duration::from_secs(30),
+        unread: 16 << 20,
+        requests: gate::Limits::USUAL,
+    };
 }
 
 impl Port {
@@ -125,13 +134,15 @@ pub fn serve(listener: TcpListener, mut sources: Sources, mut port: Port) -> io:
     let router = routes::router(sources, &gate);
     let serve = async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let served = Served { port, gate, router, connections: Connections::default() };
+        let ending = watch::Sender::new(false);
+        let served = Arc::new(Served { port, gate, router, connections: Connections::default(), ending });
         tokio::select! {
-            () = Arc::new(served).take(listener) => {}
+            () = served.clone().take(listener) => {}
             // A client that keeps its connection open must not hold the process. An error means that the sender is gone, which is the
             // signal as well.
             _ = stopped => {}
         }
+        served.say_farewell().await;
         Ok::<(), io::Error>(())
     };
     let thread = std::thread::Builder::new().name("api".into()).spawn(move || {
@@ -168,6 +179,8 @@ struct Served {
     gate: Arc<Gate>,
     router: Router,
     connections: Connections,
+    /// Whether it ends. Who listens has a connection that can be told so.
+    ending: watch::Sender<bool>,
 }
 
 impl Served {
@@ -200,33 +213,35 @@ impl Served {
                     continue;
                 }
             }
-            let is_answered = Arc::new(AtomicBool::new(false));
-            let task = tokio::spawn(self.clone().speak(number, stream, from, is_answered.clone()));
+            let answers = Answers::default();
+            let task = tokio::spawn(self.clone().speak(number, stream, from, answers.clone()));
             // There is one thread, so that the task has not begun.
-            self.connections.add(number, from.ip(), is_answered, task.abort_handle());
+            self.connections.add(number, from.ip(), answers, task.abort_handle());
         }
     }
 
     /// Serves one connection to its end.
-    async fn speak(self: Arc<Self>, number: u64, stream: TcpStream, from: SocketAddr, is_answered: Arc<AtomicBool>) {
+    async fn speak(self: Arc<Self>, number: u64, stream: TcpStream, from: SocketAddr, answers: Answers) {
         let _until = Gone(&self.connections, number);
         // Answers are written whole: nothing is gained by waiting for more. An error shows with the first byte as well.
         let _ = stream.set_nodelay(true);
         match &self.port.tls {
-            None => self.answer(stream, from, is_answered).await,
+            None => self.answer(stream, from, answers).await,
             Some(tls) => match timeout(self.port.limits.head, TlsAcceptor::from(tls.config()).accept(stream)).await {
-                Ok(Ok(stream)) => self.answer(stream, from, is_answered).await,
+                Ok(Ok(stream)) if agreed_on_http2(stream.get_ref().1) => self.answer_many(stream, from, answers).await,
+                Ok(Ok(stream)) => self.answer(stream, from, answers).await,
                 Ok(Err(error)) => tracing::debug!(%from, %error, "no TLS came to be"),
                 Err(_) => tracing::debug!(%from, "a TLS handshake took too long"),
             },
         }
     }
 
-    async fn answer<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, from: SocketAddr, is_answered: Arc<AtomicBool>) {
+    /// By HTTP/1.1: one request after the other.
+    async fn answer<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, from: SocketAddr, answers: Answers) {
         let router = TowerToHyperService::new(self.router.clone());
         let service = service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(gate::From(from));
-            let (answering, until) = (router.call(request), Answering::new(is_answered.clone()));
+            let (answering, until) = (router.call(request), Answering::new(answers.clone()));
             async move { answering.await.map(|answer| answer.map(|body| Answered::new(body, until))) }
         });
         let stream = TokioIo::new(InTime::new(stream, self.port.limits.read));
@@ -235,6 +250,23 @@ impl Served {
         if let Err(error) = http.serve_connection(stream, service).await {
             tracing::debug!(%from, %error, "a connection ended");
         }
+    }
+
+    /// By HTTP/2: many at once.
+    async fn answer_many<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, from: SocketAddr, answers: Answers) {
+        let (limits, router) = (self.port.limits, self.router.clone());
+        let terms = http2::Terms { from, limits, router, answers, unread: Default::default() };
+        let stream = InTime::new(stream, limits.read);
+        if let Err(error) = http2::serve(stream, terms, self.ending.subscribe()).await {
+            tracing::debug!(%from, %error, "a connection ended");
+        }
+    }
+
+    /// Tells all connections that can be told that this is the end, and waits a moment until they have ended.
+    async fn say_farewell(&self) {
+        self.ending.send_replace(true);
+        // An error means that some have not: they are cut off.
+        let _ = timeout(FAREWELL, self.ending.closed()).await;
     }
 }
 

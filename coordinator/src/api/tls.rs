@@ -3,12 +3,16 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection};
 
 use crate::config::TlsFiles;
+
+/// Names that a client may choose from, the one that we like best first.
+const HTTP_2: &[u8] = b"h2";
+const HTTP_1_1: &[u8] = b"http/1.1";
 
 /// What both files hold, or why that cannot be told.
 type Read = Result<(Vec<u8>, Vec<u8>), String>;
@@ -51,6 +55,11 @@ impl Tls {
     }
 }
 
+/// Whether client and server have agreed on HTTP/2: what was not said in the handshake is not guessed from first bytes, which may never come.
+pub(super) fn agreed_on_http2(tls: &ServerConnection) -> bool {
+    tls.alpn_protocol() == Some(HTTP_2)
+}
+
 fn read(files: &TlsFiles) -> Read {
     let bytes =
         |name: &str, path: &Path| std::fs::read(path).map_err(|error| format!("api.tls.{name}: {}: {error}", path.display()));
@@ -70,6 +79,6 @@ fn config(files: &TlsFiles, (certificate, key): &(Vec<u8>, Vec<u8>)) -> Result<A
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .map_err(|error| wrong("certificate", &files.certificate, &format!("it does not go with its key: {error}")))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = [HTTP_2, HTTP_1_1].map(<[u8]>::to_vec).to_vec();
     Ok(Arc::new(config))
 }

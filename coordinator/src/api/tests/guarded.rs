@@ -17,6 +17,7 @@ use super::*;
 use crate::config::{Api, TlsFiles};
 
 mod bounds;
+mod http2;
 mod tls;
 
 /// How long what must happen may take on a busy machine.

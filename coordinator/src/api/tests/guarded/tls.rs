@@ -12,7 +12,7 @@ fn pem(what: &str, der: &[u8]) -> String {
 }
 
 /// Writes a certificate for loopback, its key, and who signed it.
-fn write(folder: &Path, of: &str) -> TlsFiles {
+pub(super) fn write(folder: &Path, of: &str) -> TlsFiles {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.distinguished_name.push(rcgen::DnType::CommonName, format!("authority {of}"));
