@@ -24,12 +24,12 @@ fn who_asks_for_nothing_is_cut_off() {
     ] {
         let mut raw = Raw::connect(&secured, &["h2"]);
         raw.send(&said);
-        raw.to_the_end(&again);
+        raw.until_the_end(&again);
     }
     // Also whoever has asked before: it is told so, and need not say that it has read it.
     let mut raw = Raw::used(&secured);
     raw.send(&frame(HEADERS, END_STREAM, 3, &head("/healthz")));
-    raw.to_the_end(&[]);
+    raw.until_the_end(&[]);
 }
 
 /// Heads that never end fill no memory.
@@ -39,7 +39,7 @@ fn heads_are_bounded() {
     let mut raw = Raw::begun(&secured, &[]);
     let header = [&[0x00, 1, b'x', 126][..], &[b'y'; 126]].concat();
     raw.send(&frame(HEADERS, END_STREAM, 1, &head("/healthz")));
-    let why = raw.to_the_end(&frame(CONTINUATION, 0, 1, &header.repeat(100)));
+    let why = raw.until_the_end(&frame(CONTINUATION, 0, 1, &header.repeat(100)));
     assert!(why.is_none_or(|why| why != 0), "{why:?}");
     // One that ends, and is too large, is refused.
     let mut raw = Raw::begun(&secured, &[]);
@@ -122,7 +122,7 @@ fn who_gives_up_request_after_request_is_cut_off() {
     let given_up = |number: u32, path| [question(number, path), frame(RESET, 0, number, &CANCEL.to_be_bytes())].concat();
     let all: Vec<u8> = (0..5_000).flat_map(|number| given_up(number * 2 + 1, "/healthz")).collect();
     raw.send(&all);
-    assert_ne!(raw.to_the_end(&[]), Some(0), "it ended since nothing was asked");
+    assert_ne!(raw.until_the_end(&[]), Some(0), "it ended since nothing was asked");
     // Behind that: each is seen, and waits for its answer.
     let (go, gone) = std::sync::mpsc::channel::<()>();
     let gone = std::sync::Mutex::new(gone);
@@ -160,7 +160,7 @@ async fn who_is_being_answered_does_not_give_way() {
         head_of(&watching, request(&Method::GET, "/api/v1/live?watch=overview", &[]), b"").await.expect("events");
     assert_eq!((code, answer(&watching, "/healthz", &[]).await.0), (200, 200));
     let _silent: Vec<TcpStream> = (0..50).map(|_| TcpStream::connect(secured.server.address()).expect("it listens")).collect();
-    assert_eq!(idle.to_the_end(&[]), None, "it gave way");
+    assert_eq!(idle.until_the_end(&[]), None, "it gave way");
     for _ in 0..3 {
         assert!(events.data().await.is_some_and(|event| event.is_ok()));
     }

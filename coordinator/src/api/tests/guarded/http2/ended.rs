@@ -33,7 +33,7 @@ async fn event(body: &mut RecvStream, name: &str) {
 #[tokio::test]
 async fn a_token_that_is_revoked_watches_no_more() {
     let secured = secured_with(sources(Arc::new(SimStore::new())), Limits::USUAL, true);
-    let file = TokenFile::new(&secured.folder.path().join("tokens.toml"));
+    let file = TokenFile::new(secured.folder.path().join("tokens.toml"));
     let now = wall();
     let [one, two] = [(); 2].map(|()| file.create("viewer", &[Role::Viewer], now, now + 86_400_000).expect("made"));
     let client = client(&secured).await;
@@ -105,7 +105,7 @@ fn a_connection_ends_in_order() {
     raw.send(&frame(PING, ACK, 0, &ping.bytes));
     let told = raw.find(&[], |frame| frame.kind == GO_AWAY).expect("it is told");
     assert_eq!((number(&told.bytes), told.code()), (1, 0), "the last that was answered");
-    assert_eq!(raw.to_the_end(&[]), None);
+    assert_eq!(raw.until_the_end(&[]), None);
 }
 
 /// A server that ends tells its connections so, and waits for none that does not end.
@@ -119,6 +119,6 @@ fn a_server_that_ends_says_so() {
     drop(secured);
     let told = raw.find(&[], |frame| frame.kind == GO_AWAY).expect("it is told");
     assert_eq!(told.code(), 0);
-    raw.to_the_end(&[]);
+    raw.until_the_end(&[]);
     assert_eq!(Arc::strong_count(&store), 1);
 }

@@ -162,7 +162,7 @@ impl Raw {
     }
 
     /// Sends until the connection ends; what it said of why.
-    pub(super) fn to_the_end(&mut self, again: &[u8]) -> Option<u32> {
+    pub(super) fn until_the_end(&mut self, again: &[u8]) -> Option<u32> {
         let mut why = None;
         while let Some(frame) = self.find(again, |frame| frame.kind == GO_AWAY) {
             why = Some(frame.code());
