@@ -157,6 +157,10 @@ impl Raw {
                 return None;
             }
             assert!(since.elapsed() < PATIENCE, "neither came it, nor the end");
+            if !again.is_empty() {
+                // So that a byte each time is no answer that is read soon.
+                std::thread::sleep(Duration::from_millis(10));
+            }
             is_open = (again.is_empty() || self.send(again)) & self.read();
         }
     }
