@@ -122,7 +122,8 @@ pub struct ParticipantScaling {
 
 /// No more digits than anybody reads.
 fn rounded(number: f64) -> f64 {
-    (number * 1_000.0).round() / 1_000.0
+    // The sum of nothing is -0.0.
+    (number * 1_000.0).round() / 1_000.0 + 0.0
 }
 
 impl ParticipantScaling {
@@ -326,6 +327,13 @@ mod tests {
             as_of: Some(format!("2026-11-30T16:00:{arrive:02}Z")),
             ..ParticipantScaling::default()
         }
+    }
+
+    #[test]
+    fn nothing_has_no_sign() {
+        let steps = std::iter::empty::<f64>;
+        assert!(rounded(steps().sum()).is_sign_positive());
+        assert_eq!(rounded(-0.0005), -0.001);
     }
 
     #[test]
