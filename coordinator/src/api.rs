@@ -4,7 +4,7 @@
 //! workers report -> Status, store -> read here, on a thread of its own; nothing here can touch a saga
 //! ```
 //!
-//! What operators do is sent to the control topic, and the partitions decide about it; this side only reads.
+//! What operators do is sent to the control topic, and the partitions decide about it; this side reads, and writes to topics alone.
 
 mod acts;
 mod alerts;

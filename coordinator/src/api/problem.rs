@@ -152,9 +152,10 @@ impl Problem {
         Refusal { problem: self, detail: detail.into(), more: Map::new() }
     }
 
-    /// The problem that goes with a status, whoever gave that.
+    /// The problem that goes with a status, whoever gave that: what reads bodies says 422 of a field that there is not, and only whoever reads
+    /// definitions says that these have errors.
     pub(super) fn of(status: StatusCode) -> Problem {
-        let exact = PROBLEMS.iter().find(|said| said.status == status.as_u16());
+        let exact = PROBLEMS.iter().find(|said| said.status == status.as_u16() && said.problem != Problem::DefinitionErrors);
         let like = if status.is_server_error() { Problem::Failed } else { Problem::BadRequest };
         exact.map_or(like, |said| said.problem)
     }
@@ -217,11 +218,17 @@ mod tests {
             let usual = Problem::of(StatusCode::from_u16(said.status).expect("a status"));
             let is_special = matches!(
                 said.problem,
-                Problem::BadFilter | Problem::BadCursor | Problem::MovedOn | Problem::Elsewhere | Problem::Behind
+                Problem::BadFilter
+                    | Problem::BadCursor
+                    | Problem::MovedOn
+                    | Problem::DefinitionErrors
+                    | Problem::Elsewhere
+                    | Problem::Behind
             );
             assert_eq!(usual == said.problem, !is_special, "{}", said.name);
         }
         assert_eq!(Problem::of(StatusCode::UNSUPPORTED_MEDIA_TYPE), Problem::BadRequest);
+        assert_eq!(Problem::of(StatusCode::UNPROCESSABLE_ENTITY), Problem::BadRequest);
         assert_eq!(Problem::of(StatusCode::BAD_GATEWAY), Problem::Failed);
     }
 }

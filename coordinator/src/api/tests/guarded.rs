@@ -300,6 +300,23 @@ fn what_changes_something_is_json_and_of_no_other_site() {
     }
 }
 
+/// A field that there is not, or a body that is no object, is the request's mistake, wherever it is sent; only files have errors.
+#[test]
+fn what_a_body_may_not_have_is_a_bad_request_everywhere() {
+    let local = serve_by(&settings(None, None), Limits::USUAL, None);
+    for path in
+        ["acts", "batches", "quarantine:redrive", "quarantine:discard", "replays", "definitions:check", "definitions:deploy"]
+    {
+        for body in [r#"{"nope":1}"#, "[]", "{", "7"] {
+            let head = format!(
+                "POST /api/v1/{path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\n"
+            );
+            let raw = send(&local, format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes());
+            assert_eq!(raw.problem().1, "bad-request", "{path} of {body}: {}", raw.body);
+        }
+    }
+}
+
 /// Ids come from others' events: whatever they hold, the answer is one that is documented.
 #[test]
 fn ids_of_any_characters_are_answered() {
