@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::{Alert, Target};
 use crate::api::AlertShown;
-use crate::api::client::{Means, agent, explain, private};
+use crate::api::client::{Means, agent, explain, private, spread};
 use crate::telemetry::Metrics;
 use crate::telemetry::names::Delivery;
 
@@ -187,7 +187,7 @@ impl Sender {
                     }
                 }
             }
-            if self.ends_within(pause) {
+            if self.ends_within(spread(pause)) {
                 return;
             }
             pause = (pause * 2).min(self.pace.max);

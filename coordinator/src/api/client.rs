@@ -241,6 +241,12 @@ impl Caller {
 /// What helps where nobody listens; so nothing was sent.
 pub(crate) const NOBODY: &str = "; does a coordinator run there (`ringmaster run`, its setting api.listen)?";
 
+/// How long to wait before it is tried again: half of a pause at least, another time each time. Those that failed together would come
+/// again together, and fail again.
+pub(crate) fn spread(pause: Duration) -> Duration {
+    pause.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
 /// What went wrong, and what helps.
 pub(crate) fn explain(error: &ureq::Error) -> String {
     use rustls::{CertificateError, Error};
@@ -265,6 +271,15 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    /// Two that are turned away together do not come again together.
+    #[test]
+    fn pauses_are_spread_and_no_longer_than_they_were() {
+        let pause = Duration::from_secs(8);
+        let pauses: Vec<Duration> = (0..100).map(|_| spread(pause)).collect();
+        assert!(pauses.iter().all(|one| (pause / 2..=pause).contains(one)), "{pauses:?}");
+        assert!(pauses.iter().any(|one| one.as_secs_f64() < 5.0) && pauses.iter().any(|one| one.as_secs_f64() > 7.0), "{pauses:?}");
+    }
 
     #[test]
     fn addresses_are_read_and_told_from_other_things() {

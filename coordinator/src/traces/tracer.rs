@@ -24,6 +24,7 @@ use super::export::{Endpoint, Exporter, Outcome};
 use super::reader::{self, Parts};
 use super::span::Span;
 use super::story::{Story, started};
+use crate::api::client::spread;
 use crate::runtime::{Knowledge, Newest, Status};
 use crate::telemetry::Metrics;
 use crate::telemetry::names::TraceOutcome;
@@ -261,14 +262,14 @@ impl<B: Bus> Tracer<B> {
             }
             // What waits meanwhile is bounded, and what is dropped of it is counted as it happens.
             metrics.traced(TraceOutcome::Dropped, self.sources.status.traces.take_dropped());
-            let since = Instant::now();
-            while since.elapsed() < pause {
+            let (since, now) = (Instant::now(), spread(pause));
+            while since.elapsed() < now {
                 if ends() {
                     return Err(Untold::Ends);
                 }
                 // What was committed leaves meanwhile.
                 self.bus.poll(Duration::ZERO, &mut |_| {});
-                std::thread::sleep(LOOK_EVERY.min(pause));
+                std::thread::sleep(LOOK_EVERY.min(now));
             }
             pause = (pause * 2).min(PAUSE_MAX);
         }

@@ -149,6 +149,13 @@ impl Shop {
         until("orders in the middle of their way", || self.finished() >= finished && self.in_flight().len() >= 3);
     }
 
+    /// Waits until so many orders have an outcome; more come meanwhile, as long as it takes. For what makes orders stand still next: how
+    /// many are on their way now says how fast this machine is.
+    pub fn wait_finished(&self, finished: u64) {
+        self.lock().open = true;
+        until("orders that have an outcome", || self.finished() >= finished);
+    }
+
     /// Places more orders, and waits until those of them that need every process are on their way: what stands still already keeps them
     /// there, so that a fault behind this hits some, however fast all others are.
     pub fn wait_stuck(&self) {

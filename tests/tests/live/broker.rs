@@ -23,7 +23,7 @@ fn a_broker_dies_and_freezes(client: &str) {
     world.broker_mut().kill().expect("it dies");
     shop.hit("kill -9 of the broker");
     world.broker_mut().restart().expect("it starts again");
-    shop.wait_middle(600);
+    shop.wait_finished(600);
     assert!(coordinator.metric("ringmaster_doubts_total") >= 1.0, "a lost connection is a doubt");
     assert!(coordinator.metric("ringmaster_claims_total") > f64::from(PARTITIONS), "claimed again");
 
@@ -44,7 +44,7 @@ fn a_broker_that_stands_still_for_some_sessions_fences_nobody_out() {
     wait_shared("both have a share", &[&blue, &green]);
     let shop = world.shop();
     shop.order(900, 300.0);
-    shop.wait_middle(100);
+    shop.wait_finished(100);
     // Shorter than the broker's own session with its controller (9 s): one that is fenced there gives up its groups, too.
     for seconds in [5, 7] {
         world.broker().pause().expect("it freezes");
@@ -56,7 +56,7 @@ fn a_broker_that_stands_still_for_some_sessions_fences_nobody_out() {
             assert!(one.process.is_running(), "it ended:\n{}", one.process.said_last());
         }
         shop.order(300, 300.0);
-        shop.wait_middle(shop.finished() + 100);
+        shop.wait_finished(shop.finished() + 100);
     }
     green.stop();
     wait_shared("one has all", &[&blue]);
@@ -77,7 +77,7 @@ fn a_broker_is_restarted(client: &str) {
         // Every second time nothing is under way.
         if round % 2 == 1 {
             shop.order(200, 300.0);
-            shop.wait_middle(shop.finished() + 30);
+            shop.wait_finished(shop.finished() + 30);
         }
         world.broker_mut().stop().expect("it ends");
         world.broker_mut().restart().expect("it starts again");

@@ -32,7 +32,7 @@ fn a_lost_disk_is_made_of_snapshots_where_the_journal_is_not_kept() {
     let blue = world.owner("blue");
     let shop = world.shop();
     shop.order(4_000, 150.0);
-    shop.wait_middle(300);
+    shop.wait_finished(300);
     // These are on their way for as long as it takes: longer than the journal that began them is kept.
     hold_back(&mut world, &shop);
     wait_deleted(&blue);
@@ -57,7 +57,7 @@ fn a_lost_disk_is_made_of_snapshots_where_the_journal_is_not_kept() {
     assert!(seconds > 0.0 && bytes > 0.0, "{seconds} s, {bytes} bytes");
     say(&format!("  restored {bytes} bytes of snapshots in {:.2} s a partition", seconds / f64::from(PARTITIONS)));
     world.start_service("shipping", &[]);
-    shop.wait_middle(600);
+    shop.wait_finished(600);
     // What is asked of it is what would be asked of one that kept everything.
     world.finish(&shop, &blue);
     let data = blue.stop();

@@ -16,7 +16,7 @@ fn a_coordinator_is_killed(client: &str) {
     shop.order(2_000, 400.0);
     let mut replayed = 0.0;
     for round in 1..=4 {
-        shop.wait_middle(round * 300);
+        shop.wait_finished(round * 300);
         coordinator.process.freeze();
         shop.wait_stuck();
         coordinator.kill();
@@ -36,7 +36,7 @@ fn a_service_killed_answers_from_its_ledger() {
     shop.order(1_500, 300.0);
     let mut hit = BTreeSet::new();
     for (round, service) in SERVICES.iter().enumerate() {
-        shop.wait_middle(250 * (round as u64 + 1));
+        shop.wait_finished(250 * (round as u64 + 1));
         let process = world.take_service(service);
         process.freeze();
         shop.wait_stuck();

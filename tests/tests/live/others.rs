@@ -53,7 +53,7 @@ fn a_payment_service_in_python_that_knows_only_json() {
     let coordinator = world.owner("blue");
     let shop = world.shop();
     shop.order(500, 200.0);
-    shop.wait_middle(150);
+    shop.wait_finished(150);
     service.freeze();
     shop.wait_stuck();
     service.kill();

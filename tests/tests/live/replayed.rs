@@ -77,7 +77,7 @@ fn a_store_is_what_its_journal_says_and_comes_back_from_a_backup() {
     let blue = world.owner("blue");
     let shop = world.shop();
     shop.order(1_200, 300.0);
-    shop.wait_middle(500);
+    shop.wait_finished(500);
     // While it runs, as of its last flush.
     let own = format!("data_dir={}", blue.data.display());
     let ringmaster = |world: &World, arguments: &[&str]| {
@@ -101,7 +101,7 @@ fn a_store_is_what_its_journal_says_and_comes_back_from_a_backup() {
     let made = made.expect("it was tried");
     assert_eq!(made.status.code(), Some(0), "{}", String::from_utf8_lossy(&made.stderr));
     refused(&ringmaster(&world, &["backup", &monday]), 4, &["is there already"]);
-    shop.wait_middle(900);
+    shop.wait_finished(900);
     let data = blue.stop();
     let store = data.join("store");
     let same = ringmaster(&world, &["replay", "journal", "--json"]);

@@ -11,7 +11,7 @@ fn orders_are_routed(name: &'static str, partitions: i32, placing: Placing, sett
     let shop = world.shop_placing(placing);
     shop.order(1_000, 300.0);
     for round in 1..=2 {
-        shop.wait_middle(round * 300);
+        shop.wait_finished(round * 300);
         coordinator.process.freeze();
         shop.wait_stuck();
         coordinator.kill();

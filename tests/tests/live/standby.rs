@@ -28,7 +28,7 @@ fn a_takeover_goes_on_from_a_warm_copy() {
     wait_shared("both have a share", &[&blue, &green]);
     let shop = world.shop();
     shop.order(1_500, 300.0);
-    shop.wait_middle(300);
+    shop.wait_finished(300);
     until("each has a warm copy of the other's", || {
         copies(&blue).0 + copies(&green).0 == PARTITIONS as usize && copies(&blue).0 == green.owned().len()
     });
@@ -49,12 +49,12 @@ fn a_takeover_goes_on_from_a_warm_copy() {
     say(&format!("  {tail} counting records were replayed for the takeover"));
     assert!(tail <= 2.0 * f64::from(PARTITIONS), "{tail} records were replayed: the copies were not used");
     world.start_service("shipping", &[]);
-    shop.wait_middle(900);
+    shop.wait_finished(900);
     // One that begins with nothing catches up, and takes over too.
     let blue = world.owner("blue");
     wait_shared("both have a share again", &[&blue, &green]);
     until("what green keeps is copied", || copies(&blue).0 == green.owned().len());
-    shop.wait_middle(1_200);
+    shop.wait_finished(1_200);
     green.stop();
     wait_shared("blue has all", &[&blue]);
     world.close(shop, blue);

@@ -12,7 +12,7 @@ fn a_lost_or_damaged_store_is_built_again_from_the_journal() {
     let shop = world.shop();
     shop.order(1_500, 400.0);
 
-    shop.wait_middle(300);
+    shop.wait_finished(300);
     coordinator.process.freeze();
     shop.wait_stuck();
     let data = coordinator.kill();
@@ -21,7 +21,7 @@ fn a_lost_or_damaged_store_is_built_again_from_the_journal() {
     let coordinator = world.owner("blue");
     assert!(coordinator.metric("ringmaster_journal_replayed_total") > 0.0, "rebuilt from the journal");
 
-    shop.wait_middle(700);
+    shop.wait_finished(700);
     world.service("shipping").freeze();
     shop.wait_stuck();
     let data = coordinator.stop();

@@ -134,7 +134,7 @@ fn instances_share_the_partitions_and_take_over_from_each_other() {
     let blue = world.owner("blue");
     let shop = world.shop();
     shop.order(3_000, 300.0);
-    shop.wait_middle(200);
+    shop.wait_finished(200);
     let (green, red) = (world.owner("green"), world.owner("red"));
     wait_shared("all three have a share", &[&blue, &green, &red]);
     for one in [&blue, &green, &red] {
@@ -160,7 +160,7 @@ fn instances_share_the_partitions_and_take_over_from_each_other() {
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
     let of_all = |line: &str| line.contains("\"asked\":8");
     assert!(listed.lines().count() == 3 && listed.lines().all(of_all), "three participants, asked in all partitions:\n{listed}");
-    shop.wait_middle(600);
+    shop.wait_finished(600);
     // In good order: what it has begun is finished, and the others go on at once.
     hold_back(&mut world, &shop);
     let begun = Instant::now();
@@ -169,7 +169,7 @@ fn instances_share_the_partitions_and_take_over_from_each_other() {
     wait_shared("the other two have all", &[&blue, &green]);
     say(&format!("  its partitions were owned {:.1} s behind the signal", begun.elapsed().as_secs_f64()));
     world.start_service("shipping", &[]);
-    shop.wait_middle(1_000);
+    shop.wait_finished(1_000);
     green.process.freeze();
     shop.wait_stuck();
     let begun = Instant::now();
@@ -180,7 +180,7 @@ fn instances_share_the_partitions_and_take_over_from_each_other() {
     // From one to four and back.
     let more = ["green", "red", "white"].map(|name| world.owner(name));
     wait_shared("all four have a share", &[&blue, &more[0], &more[1], &more[2]]);
-    shop.wait_middle(1_400);
+    shop.wait_finished(1_400);
     for one in more {
         one.stop();
     }
@@ -197,16 +197,16 @@ fn one_that_was_frozen_gives_up_what_others_took_and_shares_again() {
     wait_shared("both have a share", &[&blue, &green]);
     let shop = world.shop();
     shop.order(2_000, 400.0);
-    shop.wait_middle(300);
+    shop.wait_finished(300);
     blue.process.freeze();
     shop.wait_stuck();
     shop.hit("SIGSTOP of a coordinator");
     wait_shared("the other one has all", &[&green]);
     // It is far ahead when the first wakes up, with records and commands in its queues.
-    shop.wait_middle(900);
+    shop.wait_finished(900);
     blue.process.thaw();
     wait_shared("both have a share again", &[&blue, &green]);
-    shop.wait_middle(1_200);
+    shop.wait_finished(1_200);
     green.stop();
     wait_shared("one has all", &[&blue]);
     world.close(shop, blue);
@@ -223,7 +223,7 @@ fn a_rolling_restart_moves_nothing() {
     let (of_blue, claims) = (blue.owned(), blue.metric("ringmaster_claims_total"));
     let shop = world.shop();
     shop.order(1_000, 300.0);
-    shop.wait_middle(200);
+    shop.wait_finished(200);
     hold_back(&mut world, &shop);
     green.stop();
     shop.hit("SIGTERM of a coordinator that comes again");

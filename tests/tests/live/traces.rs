@@ -149,13 +149,13 @@ fn every_span_comes_over_crashes_and_takeovers() {
     let blue = world.owner("blue");
     let shop = world.shop();
     shop.order(600, 100.0);
-    shop.wait_middle(50);
+    shop.wait_finished(50);
     until("some have come", || !collector.spans().is_empty());
     // It dies with spans that it was not able to send.
     collector.set_down(true);
     let asked = collector.requests();
     until("it is told in vain", || collector.requests() > asked);
-    shop.wait_middle(shop.finished() + 20);
+    shop.wait_finished(shop.finished() + 20);
     blue.process.freeze();
     shop.wait_stuck();
     blue.kill();
@@ -163,7 +163,7 @@ fn every_span_comes_over_crashes_and_takeovers() {
     collector.set_down(false);
     let (blue, green) = (world.owner("blue"), world.owner("green"));
     wait_shared("both have a share", &[&blue, &green]);
-    shop.wait_middle(shop.finished() + 50);
+    shop.wait_finished(shop.finished() + 50);
     green.process.freeze();
     shop.wait_stuck();
     green.kill();

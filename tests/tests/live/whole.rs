@@ -13,7 +13,7 @@ fn orders_run_exactly_once_and_an_orderly_end_leaves_nothing_to_mend() {
     let coordinator = world.owner("blue");
     let shop = world.shop();
     shop.order(1_200, 600.0);
-    shop.wait_middle(300);
+    shop.wait_finished(300);
     // Orders are on their way when the end comes, however fast they go.
     world.service("shipping").freeze();
     shop.wait_stuck();
