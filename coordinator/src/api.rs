@@ -95,7 +95,7 @@ use openapi::Problems;
 pub(crate) use overview::Counted;
 pub use overview::{AsOf, DefinitionCounts, Happened, Missing, Overview, WaitCounts};
 pub(crate) use participants::badness;
-pub use participants::{Participant, Participants};
+pub use participants::{OneParticipant, Participant, Participants};
 pub use peers::Peers;
 use problem::Problem;
 pub use quarantine::{Quarantine, QuarantineEntry, QuarantineMarked, QuarantineWhole};

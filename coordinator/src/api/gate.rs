@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, heade
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use ringmaster_bus::clock::wall;
+use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, spawn_blocking};
@@ -25,7 +26,7 @@ use super::denials::Denials;
 use super::everyone::is_asked_by_another;
 use super::fresh;
 use super::live::{self, Hub};
-use super::problem::{Problem, Refusal};
+use super::problem::{CONTENT_TYPE, Problem, Refusal};
 use super::routes::{Route, Weight};
 use super::sent::{is_from_elsewhere, is_no_json};
 use super::who::{Denial, Principal, Who};
@@ -38,6 +39,8 @@ pub(super) const BODY_BYTES_MAX: u64 = 1 << 20;
 const DRAINED_BYTES_MAX: usize = 4 << 20;
 /// What says why something failed is no longer than this.
 const DETAIL_BYTES_MAX: usize = 16 << 10;
+/// A problem with all that it says is no longer than this.
+const PROBLEM_BYTES_MAX: usize = 16 << 20;
 
 /// How much is done at once, and how long it may take.
 #[derive(Debug, Clone, Copy)]
@@ -294,6 +297,7 @@ async fn admitted(gate: &Arc<Gate>, route: &Route, mut request: Request, next: N
 /// Around all of it: what is too big goes no further, what failed says so as a problem, and every answer has its headers.
 pub(super) async fn frame(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let is_api = request.uri().path().starts_with("/api");
+    let asked = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
     let bytes = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let answer = if bytes.is_some_and(|bytes| bytes > BODY_BYTES_MAX) {
         let (who, path) = (from(&request), request.uri().path().to_owned());
@@ -306,7 +310,23 @@ pub(super) async fn frame(State(gate): State<Arc<Gate>>, request: Request, next:
     } else {
         next.run(request).await
     };
-    with_headers(as_problem(answer).await, is_api)
+    with_headers(with_instance(as_problem(answer).await, asked).await, is_api)
+}
+
+/// Of a problem, what was asked for: here, also where another instance answered.
+async fn with_instance(answer: Response, asked: String) -> Response {
+    if answer.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind != CONTENT_TYPE) {
+        return answer;
+    }
+    let (mut parts, body) = answer.into_parts();
+    let text = to_bytes(body, PROBLEM_BYTES_MAX).await.unwrap_or_default();
+    // An answer to HEAD has no body.
+    let Ok(mut problem) = serde_json::from_slice::<Map<String, Value>>(&text) else {
+        return Response::from_parts(parts, Body::from(text));
+    };
+    problem.insert("instance".to_owned(), asked.into());
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(Value::from(problem).to_string()))
 }
 
 /// Reads a body and forgets it, up to a bound.

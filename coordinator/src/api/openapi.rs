@@ -43,6 +43,7 @@ use super::problem::CONTENT_TYPE;
         openapi,
         super::overview,
         super::participants,
+        super::participants::one,
         super::partitions,
         super::quarantine::list,
         super::quarantine::one,
@@ -94,6 +95,8 @@ struct ProblemBody {
     status: u16,
     /// What is wrong with this request.
     detail: String,
+    /// What was asked for: path and query.
+    instance: String,
     /// Of a filter: each mistake with `column`, `message` and `hint`; of files `file`, `line` and `length`, too.
     errors: Option<Vec<Value>>,
     /// Of an act: why it was not taken, such as MOVED_ON.

@@ -1,16 +1,24 @@
 //! What participants were asked and what has become of it, and whether they are asked: how their breakers stand.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse as _, Response};
 use ringmaster_core::definition::Catalog;
 use ringmaster_schemas::state::{Breaker, BreakerState, RowKey, RowKind};
 use ringmaster_store::Store;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::everyone::{Others, Request};
+use super::filter::there;
+use super::openapi::Problems;
 use super::overview::{AsOf, Counted, Missing};
+use super::problem::Problem;
 use super::saga::written;
+use super::{OfPartitions, Sources, for_all};
 use crate::runtime::{ParticipantTotals, Totals, Waiting};
 
 /// All participants, as of the last checkpoints.
@@ -74,6 +82,19 @@ pub struct Participant {
     pub parkings: i64,
     /// Since when those are counted.
     pub counted_since: Option<String>,
+}
+
+/// One participant, as of the last checkpoints.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OneParticipant {
+    /// What it was asked, and how it stands.
+    #[serde(flatten)]
+    pub participant: Participant,
+    /// Of which partitions this is, and as of when.
+    pub as_of: Vec<AsOf>,
+    /// Which partitions are left out, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Missing>,
 }
 
 /// The worst last.
@@ -192,6 +213,14 @@ impl Participants {
         Ok(Participants { participants: shown.into_values().collect(), as_of, missing })
     }
 
+    /// One of them. Of one that is not known it says nothing: another instance may know it.
+    fn one(&mut self, name: &str) -> OneParticipant {
+        let place = self.participants.iter().position(|of| of.participant == name);
+        let new = || Participant { participant: name.to_owned(), ..Participant::default() };
+        let participant = place.map_or_else(new, |place| self.participants.remove(place));
+        OneParticipant { participant, as_of: std::mem::take(&mut self.as_of), missing: std::mem::take(&mut self.missing) }
+    }
+
     /// Adds what another instance says of its partitions.
     pub fn add(&mut self, other: Participants) {
         for of in other.participants {
@@ -206,6 +235,61 @@ impl Participants {
         self.as_of.sort_by_key(|one| one.partition);
         self.missing.sort_by_key(|one| one.partition);
     }
+}
+
+impl OneParticipant {
+    /// One that is known stands in some way in each partition.
+    fn is_known(&self) -> bool {
+        !self.participant.partitions.is_empty()
+    }
+
+    fn add(&mut self, other: OneParticipant) {
+        match (self.is_known(), other.is_known()) {
+            (_, false) => {}
+            (false, true) => self.participant = other.participant,
+            (true, true) => self.participant.add(other.participant),
+        }
+        self.as_of.extend(other.as_of);
+        self.missing.extend(other.missing);
+        self.as_of.sort_by_key(|one| one.partition);
+        self.missing.sort_by_key(|one| one.partition);
+    }
+}
+
+/// What one participant was asked and has not answered, and whether it is asked now.
+#[utoipa::path(
+    get,
+    path = "/api/v1/participants/{name}",
+    tag = "participants",
+    params(("name" = String, Path, description = "The participant, such as payment"), OfPartitions),
+    responses((status = 200, body = OneParticipant), Problems)
+)]
+pub(super) async fn one(
+    State(sources): State<Arc<Sources>>,
+    Path(name): Path<String>,
+    request: Request,
+    Query(of): Query<OfPartitions>,
+) -> Response {
+    let (is_known, others) = (Cell::new(false), RefCell::new(String::new()));
+    let here = |here: &[i32]| {
+        let mut all = Participants::of(&*sources.store, &sources.knowledge.get().catalog, sources.counted(here)?, here)?;
+        let one = all.one(&name);
+        is_known.set(one.is_known());
+        others.replace(there(all.participants.iter().map(|of| &*of.participant).collect()));
+        Ok(one)
+    };
+    let add = |one: &mut OneParticipant, others: Others<OneParticipant>| {
+        others.answers.into_iter().for_each(|other| one.add(other));
+        one.missing.extend(others.missing);
+        one.missing.sort_by_key(|one| one.partition);
+        is_known.set(one.is_known());
+    };
+    let answer = for_all(&sources, &request, of.partitions.as_deref(), here, add);
+    // Another instance that asks adds it up with what it knows.
+    if answer.status().is_success() && of.partitions.is_none() && !is_known.get() {
+        return Problem::NotFound.because(format!("there is no participant '{name}'; {}", others.take())).into_response();
+    }
+    answer
 }
 
 /// How bad it is with each participant that is not asked as usual, of these partitions the worst: 1 draining, 2 paused, 3 open. A person

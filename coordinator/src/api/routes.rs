@@ -83,6 +83,7 @@ pub(super) fn all() -> Vec<Route> {
         get_of("/api/v1/alerts",         May::See,        Weight::Store, get(alerts)),
         get_of("/api/v1/live",           May::See,        Weight::Live,  get(live::live)),
         get_of("/api/v1/participants",   May::See,        Weight::Store, get(participants)),
+        get_of("/api/v1/participants/{name}", May::See,   Weight::Store, get(participants::one)),
         get_of("/api/v1/participants/{name}/scaling", May::See, Weight::Store, get(scaling::one)),
         get_of("/api/v1/scaling",        May::See,        Weight::Store, get(scaling::all)),
         get_of("/api/v1/partitions",     May::See,        Weight::Light, get(partitions)),

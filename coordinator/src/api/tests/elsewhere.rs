@@ -113,6 +113,13 @@ fn any_instance_answers_for_all_and_pages_are_the_whole() {
         let overview: Overview = serde_json::from_value(get(server, "/api/v1/overview").1).expect("what the API says it is");
         let of: Vec<i32> = overview.as_of.iter().chain(&overview.as_of).map(|of| of.partition).take(4).collect();
         assert_eq!((of, overview.missing), (vec![0, 1, 2, 3], vec![]), "each is counted once");
+        let hotel: OneParticipant =
+            serde_json::from_value(get(server, "/api/v1/participants/hotel").1).expect("what the API says it is");
+        let of: Vec<i32> = hotel.as_of.iter().map(|of| of.partition).collect();
+        assert_eq!((of, hotel.participant.partitions["asked"]), (vec![0, 1, 2, 3], i64::from(PARTITIONS)));
+        let (code, body) = get(server, "/api/v1/participants/hos%2Ftel%F0%9F%8F%A8?");
+        assert_eq!((code, &body["instance"]), (404, &json!("/api/v1/participants/hos%2Ftel%F0%9F%8F%A8?")), "{body}");
+        assert_eq!(body["detail"], "there is no participant 'hos/tel\u{1f3e8}'; there is hotel");
     }
 }
 
@@ -193,6 +200,10 @@ fn an_instance_of_another_build_is_told_from_an_answer() {
         let answered = client::get(blue.address(), &of_saga("saga", id)).expect("an answer");
         let body: serde_json::Value = serde_json::from_str(&answered.body).expect("JSON");
         assert_eq!((answered.code, &body["type"]), (code, &json!(kind)), "{answer:?}: {body}");
+        assert!(
+            body["instance"].as_str().is_some_and(|asked| asked.starts_with("/api/v1/saga") && !asked.contains("partitions=")),
+            "{body}"
+        );
     }
 }
 

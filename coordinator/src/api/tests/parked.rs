@@ -72,7 +72,12 @@ fn participant(server: &Server, name: &str) -> Participant {
     let (code, body) = get(server, "/api/v1/participants");
     assert_eq!(code, 200, "{body}");
     let all: Participants = serde_json::from_value(body).expect("what the API says it is");
-    all.participants.into_iter().find(|shown| shown.participant == name).unwrap_or_else(|| panic!("{name}"))
+    let of = all.participants.into_iter().find(|shown| shown.participant == name).unwrap_or_else(|| panic!("{name}"));
+    let (code, body) = get(server, &format!("/api/v1/participants/{name}"));
+    assert_eq!(code, 200, "{body}");
+    let one: OneParticipant = serde_json::from_value(body).expect("what the API says it is");
+    assert_eq!((&one.participant, &one.as_of, &one.missing), (&of, &all.as_of, &all.missing));
+    of
 }
 
 #[test]
