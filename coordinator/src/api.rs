@@ -26,6 +26,7 @@ mod gate;
 mod history;
 mod http2;
 mod instances;
+mod lately;
 mod list;
 mod live;
 mod mistakes;
@@ -89,6 +90,7 @@ use everyone::{Others, Request, Scope, ask_others};
 pub(crate) use filter::quoted;
 pub use history::{BusReader, Reader};
 pub use instances::{InstanceShown, Instances};
+pub use lately::{AlertBrief, Lately, Rates, SagaTime, SagaTimeBucket};
 pub use list::{Explain, SagaLine, SagaPage, SagaWaits};
 pub use mistakes::FileMistake;
 use openapi::Problems;
@@ -252,24 +254,6 @@ struct Partitions {
 #[utoipa::path(get, path = "/api/v1/partitions", tag = "operation", responses((status = 200, body = Partitions), Problems))]
 async fn partitions(State(sources): State<Arc<Sources>>) -> Json<Partitions> {
     Json(Partitions { partitions: sources.status.partitions(), followed: sources.status.followed() })
-}
-
-/// How many sagas stand where, and what has happened.
-#[utoipa::path(get, path = "/api/v1/overview", tag = "sagas", params(OfPartitions), responses((status = 200, body = Overview), Problems))]
-async fn overview(State(sources): State<Arc<Sources>>, request: Request, Query(of): Query<OfPartitions>) -> Response {
-    let found = |here: &[i32]| {
-        let knowledge = sources.knowledge.get();
-        let steps = step_times::step_times(&sources.metrics.step_sums(), &knowledge.catalog);
-        Ok(Overview { steps, ..Overview::of(&sources.counted(here)?, &knowledge.catalog) })
-    };
-    let add = |all: &mut Overview, others: Others<Overview>| {
-        others.answers.into_iter().for_each(|other| all.add(other));
-        all.add(Overview { missing: others.missing, ..Overview::default() });
-        if of.partitions.is_none() {
-            all.steps = step_times::first(std::mem::take(&mut all.steps));
-        }
-    };
-    for_all(&sources, &request, of.partitions.as_deref(), found, add)
 }
 
 /// What each participant was asked and has not answered, and whether it is asked now.

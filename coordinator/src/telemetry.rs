@@ -9,6 +9,7 @@
 mod counted;
 mod family;
 mod foretold;
+mod lately;
 mod metrics;
 pub mod names;
 mod port;
@@ -18,6 +19,9 @@ mod watched;
 
 use std::io::IsTerminal as _;
 
+#[cfg(test)]
+pub(crate) use lately::Sums;
+pub(crate) use lately::Within;
 pub use metrics::Metrics;
 pub use took::StepSums;
 use tracing_subscriber::EnvFilter;

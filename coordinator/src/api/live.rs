@@ -186,7 +186,7 @@ pub(super) fn look(sources: &Arc<Sources>, watch: &Watch, authorization: Option<
             Ok(uri) => {
                 let request = Request { uri, headers };
                 match watch {
-                    Watch::Overview => overview(state, request, of).await,
+                    Watch::Overview => overview::overview(state, request, of).await,
                     Watch::Participants => participants(state, request, of).await,
                     Watch::Alerts => alerts::alerts(state, request, of).await,
                     Watch::Scaling => scaling::all(state, request, of).await,

@@ -41,7 +41,7 @@ use super::problem::CONTENT_TYPE;
         super::live::live,
         super::me,
         openapi,
-        super::overview,
+        super::overview::overview,
         super::participants,
         super::participants::one,
         super::partitions,

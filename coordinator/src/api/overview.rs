@@ -5,7 +5,10 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use axum::extract::{Query, State};
+use axum::response::Response;
 use ringmaster_core::definition::{Catalog, Definition, ROOT};
 use ringmaster_core::saga::reason_at;
 use ringmaster_schemas::Millis;
@@ -15,8 +18,14 @@ use ringmaster_store::Store;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::bottleneck::Bottleneck;
+use super::everyone::{Others, Request};
+use super::lately::{AlertBrief, Lately};
+use super::openapi::Problems;
 use super::saga::written;
-use super::step_times::{StepTime, added};
+use super::scaling::{self, AllScaling, ParticipantScaling};
+use super::step_times::{self, StepTime, added, step_times};
+use super::{OfPartitions, Sources, for_all};
 use crate::runtime::{PartitionStatus, Totals, VersionTotals};
 
 /// Of the partitions that an instance has, or of several instances'.
@@ -27,6 +36,19 @@ pub struct Overview {
     pub sagas: BTreeMap<String, i64>,
     /// What has happened.
     pub happened: Happened,
+    /// What has happened in the last second and the last minute; null: it was only just started. An instance of an earlier build does not
+    /// say it, nor what follows down to `alerts`.
+    #[serde(default)]
+    pub lately: Option<Lately>,
+    /// The instances that say so.
+    #[serde(default)]
+    pub instances: Vec<String>,
+    /// Which participant holds sagas up; null: none that is known.
+    #[serde(default)]
+    pub bottleneck: Option<Bottleneck>,
+    /// The alerts that fire, what pages first; the first 20.
+    #[serde(default)]
+    pub alerts: Vec<AlertBrief>,
     /// By name, then by version.
     pub definitions: Vec<DefinitionCounts>,
     /// Where the time of sagas goes since the instances were started, the step with most of it first; the first 200.
@@ -37,6 +59,9 @@ pub struct Overview {
     /// Which partitions are left out, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Missing>,
+    /// What an instance tells another one of participants, which adds it up to the bottleneck.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scaling: Vec<ParticipantScaling>,
 }
 
 /// What has happened to sagas.
@@ -50,6 +75,10 @@ pub struct Happened {
     pub completed: i64,
     /// Sagas that undid everything.
     pub compensated: i64,
+    /// Records that could not be understood or used, and lie in quarantine unless somebody redrove or discarded them: since the instances
+    /// were started. An instance of an earlier build does not say it.
+    #[serde(default)]
+    pub quarantined: u64,
 }
 
 /// The sagas of a version.
@@ -168,8 +197,36 @@ impl Overview {
         definitions.sort_by(|one, other| one.place().cmp(&other.place()));
         let since = (totals.since > 0).then(|| written(totals.since));
         let &Totals { started, completed, compensated, .. } = totals;
-        let happened = Happened { since, started, completed, compensated };
-        Overview { sagas, happened, definitions, steps: Vec::new(), as_of: as_of.clone(), missing: missing.clone() }
+        let happened = Happened { since, started, completed, compensated, quarantined: 0 };
+        let (as_of, missing) = (as_of.clone(), missing.clone());
+        Overview { sagas, happened, definitions, as_of, missing, ..Overview::default() }
+    }
+
+    /// With what this instance knows beside its counts.
+    fn with_memory(self, sources: &Sources, catalog: &Catalog) -> Overview {
+        let instance = &sources.alerts.instance;
+        let happened = Happened { quarantined: sources.metrics.sum("ringmaster_inputs_quarantined_total"), ..self.happened };
+        Overview {
+            happened,
+            lately: sources.metrics.lately().as_ref().map(Lately::of),
+            instances: vec![instance.clone()],
+            alerts: AlertBrief::all(&sources.alerts.all(), instance),
+            steps: step_times(&sources.metrics.step_sums(), catalog),
+            scaling: scaling::told(sources),
+            ..self
+        }
+    }
+
+    /// What follows from what all instances said.
+    fn concluded(self) -> Overview {
+        let participants = AllScaling { participants: self.scaling, ..AllScaling::default() };
+        Overview {
+            bottleneck: AllScaling::combined(vec![participants]).bottleneck,
+            alerts: AlertBrief::first(self.alerts),
+            steps: step_times::first(self.steps),
+            scaling: Vec::new(),
+            ..self
+        }
     }
 
     /// Adds what another instance says of its partitions.
@@ -179,6 +236,11 @@ impl Overview {
         self.happened.started += other.happened.started;
         self.happened.completed += other.happened.completed;
         self.happened.compensated += other.happened.compensated;
+        self.happened.quarantined += other.happened.quarantined;
+        self.lately = Lately::both(self.lately.take(), other.lately);
+        self.instances.extend(other.instances);
+        self.alerts.extend(other.alerts);
+        self.scaling.extend(other.scaling);
         for of in other.definitions {
             match self.definitions.iter_mut().find(|known| known.version == of.version) {
                 Some(known) => known.add(of),
@@ -192,6 +254,23 @@ impl Overview {
         self.as_of.sort_by_key(|one| one.partition);
         self.missing.sort_by_key(|one| one.partition);
     }
+}
+
+/// How many sagas stand where, and what has happened.
+#[utoipa::path(get, path = "/api/v1/overview", tag = "sagas", params(OfPartitions), responses((status = 200, body = Overview), Problems))]
+pub(super) async fn overview(State(sources): State<Arc<Sources>>, request: Request, Query(of): Query<OfPartitions>) -> Response {
+    let found = |here: &[i32]| {
+        let knowledge = sources.knowledge.get();
+        Ok(Overview::of(&sources.counted(here)?, &knowledge.catalog).with_memory(&sources, &knowledge.catalog))
+    };
+    let add = |all: &mut Overview, others: Others<Overview>| {
+        others.answers.into_iter().for_each(|other| all.add(other));
+        all.add(Overview { missing: others.missing, ..Overview::default() });
+        if of.partitions.is_none() {
+            *all = std::mem::take(all).concluded();
+        }
+    };
+    for_all(&sources, &request, of.partitions.as_deref(), found, add)
 }
 
 impl DefinitionCounts {

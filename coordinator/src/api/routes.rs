@@ -79,7 +79,7 @@ pub(super) fn all() -> Vec<Route> {
         get_of("/api/v1/instances",      May::See,        Weight::Journal, get(instances::instances)),
         get_of("/api/v1/me",             May::See,        Weight::Light, get(me)),
         get_of("/api/v1/openapi.json",   May::See,        Weight::Light, get(openapi::openapi)),
-        get_of("/api/v1/overview",       May::See,        Weight::Store, get(overview)),
+        get_of("/api/v1/overview",       May::See,        Weight::Store, get(overview::overview)),
         get_of("/api/v1/alerts",         May::See,        Weight::Store, get(alerts)),
         get_of("/api/v1/live",           May::See,        Weight::Live,  get(live::live)),
         get_of("/api/v1/participants",   May::See,        Weight::Store, get(participants)),

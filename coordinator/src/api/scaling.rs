@@ -243,7 +243,7 @@ impl AllScaling {
 }
 
 /// All of them, each with its share of the time that steps take.
-fn told(sources: &Sources) -> Vec<ParticipantScaling> {
+pub(super) fn told(sources: &Sources) -> Vec<ParticipantScaling> {
     let steps = step_times(&sources.metrics.step_sums(), &sources.knowledge.get().catalog);
     let all_steps_s = steps.iter().map(|step| step.seconds).sum();
     let of = |told: &Told| {

@@ -48,7 +48,11 @@ pub(super) fn tracer<B: Bus>(
 pub(super) fn start(listening: Option<(TcpListener, Port)>, sources: Sources, telling: Option<Telling>) -> Result<Beside, Failure> {
     let failed = |what: &str, error| Failure::new(Exit::Failed, format_args!("{what}: {error}"));
     let (watched, mut was_read) = (sources.clone(), true);
+    // Times pass as they do, whoever sets the machine's clock: windows have no place for a time that comes twice.
+    let (began, began_at) = (Instant::now(), wall());
+    let clock = move || began_at + began.elapsed().as_millis() as i64;
     let look = move || {
+        watched.metrics.mark(clock());
         if let Err(why) = watched.count() {
             if was_read {
                 // What is made of counts stays as it was; all else is watched.
@@ -61,9 +65,6 @@ pub(super) fn start(listening: Option<(TcpListener, Port)>, sources: Sources, te
         watched.samples()
     };
     let tell = move |change: &_| telling.iter().for_each(|telling| telling.tell(change));
-    // Times pass as they do, whoever sets the machine's clock: windows of rules have no place for a time that comes twice.
-    let (began, began_at) = (Instant::now(), wall());
-    let clock = move || began_at + began.elapsed().as_millis() as i64;
     let watching = watch(sources.alerts.clone(), clock, look, tell).map_err(|error| failed("alerts", error))?;
     let server = listening.map(|(listener, port)| api::serve(listener, sources, port)).transpose();
     Ok(Beside { _watching: watching, _server: server.map_err(|error| failed("HTTP", error))? })

@@ -11,7 +11,7 @@ use super::participants;
 use super::scaling::{conclusion, seconds};
 use super::text::{self, printable};
 use crate::api::client::Address;
-use crate::api::{AllScaling, DefinitionCounts, Overview, StepTime, WaitCounts};
+use crate::api::{AllScaling, DefinitionCounts, Overview, Rates, StepTime, WaitCounts};
 use crate::config::Config;
 
 /// The order in which people look: what needs them first.
@@ -29,6 +29,9 @@ pub(super) fn overview(config: &Config, api: Option<&Address>, as_json: bool, ou
     }
     let participants = participants::ask(config, api)?;
     say(out, format_args!("{}", sagas(&overview)))?;
+    for line in lately(&overview) {
+        say(out, format_args!("{line}"))?;
+    }
     for of in &overview.definitions {
         let waits = waits(of);
         if !waits.is_empty() {
@@ -70,6 +73,31 @@ fn sagas(overview: &Overview) -> Table {
     overview.definitions.iter().for_each(|of| line(named(of), &of.sagas));
     line("all".to_owned(), &overview.sagas);
     table
+}
+
+/// What has happened lately, and what fires: a line each.
+pub(super) fn lately(overview: &Overview) -> Vec<String> {
+    let of = overview.lately.iter().map(|of| {
+        let Rates { within_s, started_per_s, completed_per_s, compensated_per_s } = of.minute;
+        let rates = format!("{started_per_s:.1}/s started, {completed_per_s:.1}/s completed, {compensated_per_s:.1}/s compensated");
+        let took = match (of.saga_time.p50_s, of.saga_time.p99_s) {
+            (Some(p50_s), Some(p99_s)) => {
+                format!("; half of those that ended took at most {}, 99 % {}", seconds(p50_s), seconds(p99_s))
+            }
+            _ => String::new(),
+        };
+        format!("in the last {}: {rates}{took}", seconds(within_s))
+    });
+    let pages = overview.alerts.iter().filter(|alert| alert.severity == "page").count();
+    let firing = match overview.alerts.as_slice() {
+        [] => None,
+        [first, ..] => Some(format!(
+            "{} alerts fire, {pages} of them page: {}; `ringmaster alerts` says what to do",
+            overview.alerts.len(),
+            printable(first.summary.as_bytes())
+        )),
+    };
+    of.chain(firing).collect()
 }
 
 /// By its name and running number, or its hash where the instance does not know the version yet.
@@ -116,6 +144,7 @@ fn steps(steps: &[StepTime]) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{AlertBrief, Lately, SagaTime};
 
     #[test]
     fn an_overview_is_read_from_the_top() {
@@ -156,6 +185,29 @@ mod tests {
             ["WAITING STEP FOR STATUS", "12 charge_payment parked parked", "5 ship reply running"],
             "the most first, and nothing that nobody waits for"
         );
+    }
+
+    #[test]
+    fn what_happened_lately_and_what_fires_is_said() {
+        let minute = Rates { within_s: 60.0, started_per_s: 12.34, completed_per_s: 11.0, compensated_per_s: 0.04 };
+        let saga_time = SagaTime { p50_s: Some(0.012), p99_s: Some(2.5), buckets: vec![] };
+        let alert = |severity: &str| AlertBrief {
+            name: "SagaStuck".to_owned(),
+            severity: severity.to_owned(),
+            since: String::new(),
+            summary: "2 sagas are \u{1b}stuck".to_owned(),
+            instance: "one".to_owned(),
+        };
+        let lately = Some(Lately { minute, saga_time, ..Lately::default() });
+        let overview = Overview { lately, alerts: vec![alert("page"), alert("warn")], ..Overview::default() };
+        assert_eq!(
+            super::lately(&overview),
+            [
+                "in the last 60 s: 12.3/s started, 11.0/s completed, 0.0/s compensated; half of those that ended took at most 12 ms, 99 % 2.5 s",
+                "2 alerts fire, 1 of them page: 2 sagas are \\u{1b}stuck; `ringmaster alerts` says what to do",
+            ]
+        );
+        assert!(super::lately(&Overview::default()).is_empty());
     }
 
     #[test]

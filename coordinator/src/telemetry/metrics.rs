@@ -15,6 +15,7 @@ use ringmaster_schemas::Millis;
 
 use super::counted::{self, ByName};
 use super::foretold::{self, Foretold};
+use super::lately::{Lately, Sums, Within};
 use super::names::{self, Delivery, Denied, Kind, Metric, TraceOutcome};
 use super::port::{self, Port};
 use super::scrubbed::{self, ByRow};
@@ -40,6 +41,7 @@ pub struct Metrics {
     by_name: ByName,
     foretold: Foretold,
     took: Took,
+    lately: Lately,
     watched: Watched,
     by_row: ByRow,
     port: Port,
@@ -100,6 +102,7 @@ impl Metrics {
             by_name: ByName::new(),
             foretold: Foretold::new(),
             took: Took::default(),
+            lately: Lately::default(),
             watched: Watched::new(),
             by_row: ByRow::new(),
             port: Port::new(),
@@ -198,6 +201,23 @@ impl Metrics {
         self.watched.lag(lags);
     }
 
+    /// So it is at this moment, of a clock that never goes back: what happens lately is told by it. Called about once a second.
+    pub(crate) fn mark(&self, now: Millis) {
+        let [started, completed, compensated] = SUMMED.map(|name| self.sum(name));
+        self.lately.mark(now, Sums { started, completed, compensated, took: self.took.sagas() });
+    }
+
+    /// What happened within the last second, and within the last minute; none before it was looked at twice.
+    pub(crate) fn lately(&self) -> Option<(Within, Within)> {
+        self.lately.within()
+    }
+
+    /// A counter of the table, since the process started.
+    pub(crate) fn sum(&self, name: &str) -> u64 {
+        let place = names::COUNTERS.iter().position(|(metric, _)| metric.name == name).expect("the table has it");
+        self.sums[place].load(Ordering::Relaxed)
+    }
+
     /// What 99 of 100 of each step took.
     pub(crate) fn usual(&self) -> Usual {
         self.took.usual()
@@ -262,6 +282,10 @@ impl Metrics {
         }
     }
 }
+
+/// What is told of the last second and minute.
+const SUMMED: [&str; 3] =
+    ["ringmaster_sagas_started_total", "ringmaster_sagas_completed_total", "ringmaster_sagas_compensated_total"];
 
 const METADATA: Metadata<'static> = Metadata::new("ringmaster", Level::INFO, None);
 

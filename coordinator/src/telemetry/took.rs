@@ -56,6 +56,13 @@ impl Took {
         times.steps.iter().filter_map(|(key, of)| Some((*key, Millis::from(of.p99_ms()?)))).collect()
     }
 
+    /// How long sagas took that have ended, whatever they are and however they ended.
+    pub(super) fn sagas(&self) -> Histogram {
+        let mut all = Histogram::default();
+        self.0.lock().expect("no panic while metrics were rendered").sagas.values().for_each(|of| all.merge(of));
+        all
+    }
+
     /// How long steps took in all.
     pub(super) fn step_sums(&self) -> StepSums {
         let mut sums = StepSums::new();

@@ -75,6 +75,25 @@ fn a_participant_whose_breaker_opened_fires_and_one_that_a_person_paused_does_no
     assert_eq!(told, [("BreakerOpen", "payment".to_owned(), Stands::Firing)]);
 }
 
+/// Those that fire, and not those that may; what pages first.
+#[test]
+fn an_overview_names_the_alerts_that_fire() {
+    let (status, sources) = (Arc::<Status>::default(), sources(Arc::default(), &SimStore::new()));
+    status.given(Some(&[0, 1].into()));
+    let sources = Sources { status, ..sources };
+    pass(&sources, 0..20);
+    let overview = |sources: &Sources| {
+        let server = serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources.clone(), local()).expect("serves");
+        let overview: Overview = serde_json::from_value(get(&server, "/api/v1/overview").1).expect("what the API says it is");
+        overview.alerts
+    };
+    assert_eq!(overview(&sources), [], "not for half a minute yet");
+    pass(&sources, 20..100);
+    let told = overview(&sources);
+    let names: Vec<_> = told.iter().map(|of| (&*of.name, &*of.severity, &*of.instance)).collect();
+    assert_eq!(names, [("PartitionUnowned", "page", "one"); 2], "{told:?}");
+}
+
 #[test]
 fn rules_are_evaluated_as_long_as_somebody_holds_that() {
     use std::sync::atomic::{AtomicI64, Ordering};

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 
 use ringmaster_bus::kafka::MemberFound;
+use ringmaster_core::partition::Counters;
 use ringmaster_schemas::state::Saga;
 
 use super::*;
@@ -29,6 +30,10 @@ impl Group {
             let knowledge = Arc::new(Newest::new(Arc::new(with_a_trip().0)));
             let of_it =
                 Sources { status: status.clone(), knowledge, peers: Some(Arc::new(peers)), ..sources(Arc::new(store.clone())) };
+            // In two seconds six sagas begin with each.
+            of_it.metrics.mark(0);
+            of_it.metrics.add(&Counters { started: 6, quarantined: 1, ..Counters::default() });
+            of_it.metrics.mark(2_000);
             let server = serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), of_it, local()).expect("serves");
             status.given(Some(&share.iter().copied().collect()));
             status.hosts(share);
@@ -113,6 +118,9 @@ fn any_instance_answers_for_all_and_pages_are_the_whole() {
         let overview: Overview = serde_json::from_value(get(server, "/api/v1/overview").1).expect("what the API says it is");
         let of: Vec<i32> = overview.as_of.iter().chain(&overview.as_of).map(|of| of.partition).take(4).collect();
         assert_eq!((of, overview.missing), (vec![0, 1, 2, 3], vec![]), "each is counted once");
+        let lately = overview.lately.expect("they were looked at twice");
+        assert_eq!((lately.second.started_per_s, lately.minute.within_s, overview.happened.quarantined), (9.0, 2.0, 3));
+        assert_eq!((overview.instances.len(), overview.scaling.len()), (3, 0));
         let hotel: OneParticipant =
             serde_json::from_value(get(server, "/api/v1/participants/hotel").1).expect("what the API says it is");
         let of: Vec<i32> = hotel.as_of.iter().map(|of| of.partition).collect();

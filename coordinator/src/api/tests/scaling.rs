@@ -74,6 +74,9 @@ fn what_a_participant_can_is_told_to_scalers_of_others() {
     assert_eq!((of.unanswered, of.wanted_members, of.partitions, of.partitions_of), (1_604, Some(2), 4, 4), "{of:?}");
     assert_eq!(of.as_of.as_deref(), Some("2023-11-14T22:16:39.900Z"));
     let (_, all) = get(&server, "/api/v1/scaling");
+    let (code, overview) = get(&server, "/api/v1/overview");
+    assert_eq!((code, &overview["bottleneck"]), (200, &all["bottleneck"]), "{overview}");
+    assert_eq!(overview["bottleneck"]["participant"], "hotel", "{overview}");
     assert_eq!(all["participants"][0]["wanted_members"], json!(2), "{all}");
     let (code, body) = get(&server, "/api/v1/participants/hostel/scaling");
     assert_eq!((code, &body["type"]), (404, &json!("/problems/not-found")), "{body}");

@@ -87,7 +87,14 @@ fn sums(shown: &Shown) -> Vec<Line<'static>> {
     let of = &overview.happened;
     let since = of.since.as_deref().map_or_else(|| "since the beginning".to_owned(), |since| format!("since {since}"));
     let happened = format!("{since}: {} started, {} completed, {} compensated", of.started, of.completed, of.compensated);
-    vec![Line::from(stand), Line::styled(happened, DIM)]
+    let lately = overview.lately.iter().map(|of| {
+        let of = &of.second;
+        format!(
+            "{:.0}/s started, {:.0}/s completed, {:.0}/s compensated; ",
+            of.started_per_s, of.completed_per_s, of.compensated_per_s
+        )
+    });
+    vec![Line::from(stand), Line::styled(lately.chain([happened]).collect::<String>(), DIM)]
 }
 
 /// Those that hold, what pages first, as instances tell them.
