@@ -103,7 +103,7 @@ use problem::Problem;
 pub use quarantine::{Quarantine, QuarantineEntry, QuarantineMarked, QuarantineWhole};
 pub use redrive::{QuarantineAnswer, QuarantineBody, QuarantineKind, QuarantineNot};
 pub use replays::{ReplayAnswer, ReplayBody};
-pub use row::{SagaEntry, SagaFailure, SagaReason, SagaRow, SagaWhy};
+pub use row::{SagaAsks, SagaEntry, SagaEvidence, SagaFailure, SagaReason, SagaRow, SagaWay, SagaWhy};
 pub(crate) use saga::{partition_of, whenever, written};
 pub use saga_graph::{SagaGraph, StepState};
 pub(crate) use scaling::not_found as scaling_not_found;
@@ -115,6 +115,7 @@ pub use step_times::StepTime;
 use tokens::Tokens;
 pub use topics::{NeededTopic, NeededTopics, TopicHeader, TopicRecord};
 use who::Principal;
+pub(crate) use why::BEFORE_MAX;
 
 /// What is shown.
 #[derive(Clone)]

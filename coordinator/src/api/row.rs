@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use ringmaster_core::saga::Way;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -237,8 +238,14 @@ pub struct SagaReason {
     pub waits_for: String,
     /// What wakes it, and what happens then, in words.
     pub wakes_it: String,
-    /// What a person can do, in words; empty where it goes on by itself.
-    pub ways_out: Vec<String>,
+    /// What a person can do; empty where it goes on by itself.
+    pub ways_out: Vec<SagaWay>,
+    /// Whom it asks; absent: nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on: Option<SagaAsks>,
+    /// What is known of that participant; absent where only the row is told, without why it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<SagaEvidence>,
     /// How the last attempt, or the leaf, ended without success.
     pub failure: Option<SagaFailure>,
     /// What those are shown whose approval is asked for.
@@ -253,6 +260,56 @@ pub struct SagaReason {
     /// Why that participant is not asked; absent: it is by now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breaker: Option<SagaBreaker>,
+}
+
+/// What a person can do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SagaWay {
+    /// The act, as `POST /api/v1/acts` names it; null: it only looks, or is done elsewhere.
+    pub act: Option<String>,
+    /// The command that does it; null: it is done elsewhere.
+    pub command: Option<String>,
+    /// What that does, in words.
+    pub effect: String,
+}
+
+impl SagaWay {
+    pub(super) fn of(way: &Way) -> SagaWay {
+        SagaWay { act: way.act.map(str::to_owned), command: way.command.clone(), effect: way.effect.clone() }
+    }
+}
+
+/// Whom a leaf asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct SagaAsks {
+    /// The participant.
+    pub participant: String,
+    /// The command, such as payment.Charge; null: it is not made yet.
+    pub command: Option<String>,
+    /// The last attempt, from 1; 0: there was none yet.
+    pub attempt: u32,
+    /// Where it stands among what is parked for it.
+    #[serde(skip)]
+    pub(super) rank: Option<i64>,
+}
+
+/// What is known of the participant that a saga waits for, by the partitions of the instance that has the saga.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+pub struct SagaEvidence {
+    /// Attempts that it has not answered, and whose time is not over; null: not known.
+    pub unanswered: Option<u64>,
+    /// How long ago the oldest of those was sent, in seconds.
+    pub oldest_s: Option<f64>,
+    /// It has been asked for so long, and has answered nothing; null: it answers, or nothing was asked of it.
+    pub silent_s: Option<f64>,
+    /// Commands that wait until it is asked again; null: not known.
+    pub parked: Option<u64>,
+    /// Of what is parked: so many sagas and items of the same partition go out before it. Counted to 10,000: so many is that, or more. Null: it is not parked.
+    pub before_it: Option<u64>,
+    /// By so many partitions the others are told,
+    pub partitions: usize,
+    /// of so many.
+    pub partitions_of: usize,
 }
 
 /// Why a participant is not asked.

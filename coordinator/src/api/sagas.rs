@@ -19,7 +19,7 @@ use super::list::{self, Asked, Bounds, LIMIT_MAX, Question, Refused, SELECT_MAX,
 use super::openapi::Problems;
 use super::problem::{NOTHING_HERE, Problem, RETRY_AFTER, Refusal};
 use super::row::{SagaRow, SagaWhy};
-use super::{Sources, overview, saga};
+use super::{Sources, overview, saga, why as reasons};
 use crate::runtime::{NOT_CLAIMED, PartitionStatus, wall};
 
 /// Which of what is found comes first.
@@ -142,7 +142,13 @@ pub(super) async fn saga(State(sources): State<Arc<Sources>>, request: Request, 
 /// What a saga waits for: of what is known of it, what says that.
 #[utoipa::path(get, path = "/api/v1/saga/why", tag = "sagas", params(IdQuery), responses((status = 200, body = SagaWhy), Problems))]
 pub(super) async fn why(State(sources): State<Arc<Sources>>, request: Request, Query(query): Query<IdQuery>) -> Response {
-    found(&sources, &request, &query, |found| Json(SagaWhy::from(found)).into_response())
+    found(&sources, &request, &query, |mut found| {
+        let leaves = found.why.as_mut().map_or(&mut [][..], |leaves| leaves);
+        match reasons::with_evidence(&sources, found.partition, &found.saga, leaves) {
+            Ok(()) => Json(SagaWhy::from(found)).into_response(),
+            Err(why) => Problem::Failed.because(why).into_response(),
+        }
+    })
 }
 
 /// What is known of a saga, of this instance, or what that which has it answers to the same question.

@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use ringmaster_core::definition::{Catalog, Definition};
-use ringmaster_core::saga::{Passed, Why, passed, reason_of, why};
+use ringmaster_core::saga::{Asks, Passed, Way, Why, passed, reason_of, why};
 use ringmaster_schemas::names::{Direction, hex, idempotency_key};
 use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::state::{Breaker, BreakerState, Detail, OutboxEffect, RowKey, RowKind, Saga, Waits};
+use ringmaster_schemas::state::{Breaker, BreakerState, Detail, Index, OutboxEffect, RowKey, RowKind, Saga, Waits, parked_places};
 use ringmaster_schemas::wire;
-use ringmaster_store::Store;
+use ringmaster_store::{Seen, Store, Through, Walk};
 use serde_json::Value;
 
-use super::row::{SagaBreaker, SagaPassed, SagaReason};
+use super::Sources;
+use super::row::{SagaAsks, SagaBreaker, SagaEvidence, SagaPassed, SagaReason, SagaWay};
 use super::saga::{failure, moment};
+
+/// So many are counted that go out before one that is parked.
+pub(crate) const BEFORE_MAX: u64 = 10_000;
 
 /// A command whose topic does not take it.
 struct Undeliverable {
@@ -62,10 +66,55 @@ fn parked(shown: &mut SagaReason, participant: &str, breaker: Option<Breaker>) {
         why: (*why).to_owned(),
     });
     // Nobody need resume what is asked again.
-    let resume = format!("ringmaster participant resume {participant} ");
     if is_resumed {
-        shown.ways_out.retain(|way| !way.starts_with(&resume));
+        shown.ways_out.retain(|way| way.act.as_deref() != Some("participant_resume"));
     }
+}
+
+fn asks(asks: &Asks) -> SagaAsks {
+    SagaAsks {
+        participant: (*asks.participant).to_owned(),
+        command: asks.command.as_deref().map(str::to_owned),
+        attempt: asks.attempt,
+        rank: asks.rank,
+    }
+}
+
+/// Adds what is known of the participants that these leaves of a saga wait for: of what workers said last, and where what is parked stands.
+pub(super) fn with_evidence(sources: &Sources, partition: i32, saga: &str, leaves: &mut [SagaReason]) -> Result<(), String> {
+    let told = sources.scaling.told();
+    for leaf in leaves {
+        let Some(on) = &leaf.on else { continue };
+        let before_it = on.rank.map(|rank| before_it(&*sources.store, (partition, saga), (&on.participant, rank))).transpose()?;
+        let of = told.iter().find(|told| *told.participant == *on.participant);
+        let known = of.map_or_else(SagaEvidence::default, |of| SagaEvidence {
+            unanswered: Some(of.estimate.unanswered),
+            oldest_s: of.estimate.oldest_s,
+            silent_s: of.backlog.silent_s,
+            parked: Some(of.backlog.parked),
+            before_it: None,
+            partitions: of.partitions.0,
+            partitions_of: of.partitions.1,
+        });
+        leaf.evidence = (of.is_some() || before_it.is_some()).then_some(SagaEvidence { before_it, ..known });
+    }
+    Ok(())
+}
+
+/// How many sagas of a partition go out before one that is parked: those that wait for this participant alone, or for it beside others, with
+/// a lower rank. Participants may share a range of the index, so that some of them may wait for another one.
+fn before_it(store: &dyn Store, (partition, saga): (i32, &str), (participant, rank): (&str, i64)) -> Result<u64, String> {
+    let mut count = 0;
+    for places in [parked_places(Some(participant)), parked_places(None)] {
+        let range = places.start..places.start + rank;
+        let walk = Walk { through: Through::Places(Index::Parked, range), behind: None, is_backward: false };
+        let visit = &mut |seen: Seen<'_>| {
+            count += u64::from(seen.id != saga);
+            count < BEFORE_MAX
+        };
+        store.walk(partition, &walk, visit).map_err(|error| error.to_string())?;
+    }
+    Ok(count.min(BEFORE_MAX))
 }
 
 fn reason(leaf: &Why, stands: Option<&Undeliverable>) -> SagaReason {
@@ -79,7 +128,9 @@ fn reason(leaf: &Why, stands: Option<&Undeliverable>) -> SagaReason {
         wakes_at: leaf.wakes_at.and_then(moment),
         waits_for: leaf.what.clone(),
         wakes_it: leaf.then.clone(),
-        ways_out: leaf.ways_out.clone(),
+        ways_out: leaf.ways_out.iter().map(SagaWay::of).collect(),
+        on: leaf.asks.as_ref().map(asks),
+        evidence: None,
         failure: leaf.failure.as_deref().map(failure),
         show: leaf.show.as_ref().map(show),
         roles: None,
@@ -89,7 +140,8 @@ fn reason(leaf: &Why, stands: Option<&Undeliverable>) -> SagaReason {
     if let Some(Undeliverable { topic, .. }) = stands {
         shown.reason = "undeliverable".to_owned();
         shown.waits_for = format!("the topic {topic}: it does not take the command");
-        shown.ways_out = vec![format!("mend the topic {topic}: it is tried again every few seconds; /readyz and the log say more")];
+        let mend = format!("mend the topic {topic}: it is tried again every few seconds; /readyz and the log say more");
+        shown.ways_out = vec![SagaWay::of(&Way::elsewhere(mend))];
     }
     shown
 }

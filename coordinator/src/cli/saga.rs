@@ -9,8 +9,9 @@ use serde_json::Value;
 use super::asking::ask;
 use super::definitions::say;
 use super::exit::{Exit, Failure};
+use super::scaling::seconds;
 use super::text::printable;
-use crate::api::{self, client::Address};
+use crate::api::{self, BEFORE_MAX, client::Address};
 use crate::config::Config;
 
 /// `ringmaster saga show ID`: the coordinator's answer as it comes, which is JSON.
@@ -75,6 +76,9 @@ fn reasons(saga: &Value) -> String {
             line(format!("  shows     {}", text(&leaf["show"])));
         }
         line(format!("  wakes it  {}", text(&leaf["wakes_it"])));
+        if let Some(evidence) = evidence(leaf) {
+            line(format!("  evidence  {evidence}"));
+        }
         let at = match &leaf["wakes_at"] {
             Value::Null if leaf["reason"] == "parked" => "when it is its turn".to_owned(),
             Value::Null => "never by itself".to_owned(),
@@ -82,7 +86,8 @@ fn reasons(saga: &Value) -> String {
         };
         line(format!("  at        {at}"));
         for way in leaf["ways_out"].as_array().into_iter().flatten() {
-            line(format!("  way out   {}", text(way)));
+            let command = way["command"].as_str().map_or_else(String::new, |command| format!("{command}: "));
+            line(format!("  way out   {command}{}", text(&way["effect"])));
         }
     }
     for event in saga["early_events"].as_array().into_iter().flatten() {
@@ -93,6 +98,29 @@ fn reasons(saga: &Value) -> String {
     line(String::new());
     line(format!("`ringmaster saga history {}` tells how it came to this", text(&saga["saga"])));
     words
+}
+
+/// What is known of the participant that it waits for.
+fn evidence(leaf: &Value) -> Option<String> {
+    let (of, participant) = (&leaf["evidence"], text(&leaf["on"]["participant"]));
+    of.is_object().then(|| {
+        let number = |name: &str| of[name].as_u64().unwrap_or(0);
+        let known = |name: &str, what: &str| of[name].as_u64().map(|number| format!("{number} {what}"));
+        let for_so_long = |name: &str| of[name].as_f64().map(seconds);
+        let mut all: Vec<String> = known("unanswered", "unanswered").into_iter().collect();
+        all.extend(for_so_long("oldest_s").map(|oldest| format!("the oldest for {oldest}")));
+        all.extend(for_so_long("silent_s").map(|silent| format!("nothing was answered for {silent}")));
+        all.extend(known("parked", "parked"));
+        all.extend(of["before_it"].as_u64().map(|before| match before {
+            BEFORE_MAX.. => format!("{BEFORE_MAX} or more go out before this one"),
+            before => format!("{before} go out before this one"),
+        }));
+        let partitions = match (number("partitions"), number("partitions_of")) {
+            (some, all) if some < all => format!(" (by {some} of {all} partitions)"),
+            _ => String::new(),
+        };
+        format!("{participant}: {}{partitions}", all.join(", "))
+    })
 }
 
 /// Who paused it, and how it goes on.
@@ -173,4 +201,22 @@ pub(super) fn check_id(id: &str) -> Result<(), Failure> {
 /// True for what can stand in a path.
 fn is_plain(text: &str) -> bool {
     !text.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control() || matches!(byte, b'?' | b'#'))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_whom_it_waits_for_is_said() {
+        let of = |evidence: Value| super::evidence(&json!({ "on": { "participant": "payment" }, "evidence": evidence }));
+        let all = json!({ "unanswered": 300, "oldest_s": 41.2, "silent_s": null, "parked": 12, "before_it": 7, "partitions": 4, "partitions_of": 8 });
+        let said = "payment: 300 unanswered, the oldest for 41 s, 12 parked, 7 go out before this one (by 4 of 8 partitions)";
+        assert_eq!(of(all).as_deref(), Some(said));
+        let little = json!({ "unanswered": null, "parked": null, "silent_s": 700.0, "before_it": BEFORE_MAX, "partitions": 0, "partitions_of": 0 });
+        assert_eq!(of(little).as_deref(), Some("payment: nothing was answered for 12 min, 10000 or more go out before this one"));
+        assert_eq!(of(Value::Null), None);
+    }
 }

@@ -52,7 +52,7 @@ pub(super) fn what_is_parked_is_told(definition: &Definition, saga: &Saga) -> Br
         let is_undo = matches!(entry.work, Work::Done | Work::Failed | Work::UndoAsked);
         why.wakes_at.is_none()
             && why.what.contains(participant)
-            && why.ways_out.iter().any(|way| way.contains(participant))
+            && why.ways_out.iter().any(|way| way.to_string().contains(participant))
             && (why.direction == Direction::Undo) == is_undo
     };
     let mut parked = saga.entries.iter().enumerate().filter(|(_, entry)| entry.waits == Waits::Parked);

@@ -61,7 +61,7 @@ pub(super) fn what_is_held_back_is_told(definition: &Definition, saga: &Saga) ->
     let paused = saga.paused().filter(|paused| paused.is_with_above()).map_or(&saga.id, |paused| &paused.why);
     let resume = format!("ringmaster act resume {paused} ");
     let told = |why: &&Why| {
-        why.waits == Waits::Paused && why.wakes_at.is_none() && why.ways_out.iter().any(|way| way.starts_with(&resume))
+        why.waits == Waits::Paused && why.wakes_at.is_none() && why.ways_out.iter().any(|way| way.to_string().starts_with(&resume))
     };
     let count = saga.entries.iter().filter(withheld).count() + postponed(definition, saga).count();
     let reasons = why(definition, saga);

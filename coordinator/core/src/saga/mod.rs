@@ -56,7 +56,7 @@ pub use pausing::postponed;
 pub use told::{Attempt, Known, Sent, Teller, Told, Versions};
 pub use trace::{SpanId, TraceId, Tracing, attempt_span, given, span};
 pub use values::{Evaluated, Values, View};
-pub use why::{Why, name_of, reason_at, reason_of, why};
+pub use why::{Asks, Way, Why, name_of, reason_at, reason_of, why};
 
 use std::sync::Arc;
 

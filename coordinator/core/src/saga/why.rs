@@ -12,8 +12,9 @@ pub use items::{reason_at, reason_of};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, Phase, Place};
 use ringmaster_schemas::names::{Direction, below, participant_of, root_of};
-use ringmaster_schemas::state::{Detail, Entry, Paused, Saga, Status, Waits, Work};
+use ringmaster_schemas::state::{Detail, Entry, Paused, Saga, Status, Waits, Work, rank_of};
 
+pub use self::ways::Way;
 use super::pausing::postponed;
 use super::scope::{Scope, fits, halted, scope_of};
 use super::{code, retry};
@@ -38,12 +39,27 @@ pub struct Why {
     pub what: String,
     /// What wakes it, and what happens then, in words.
     pub then: String,
-    /// What a person can do, in words; empty where it goes on by itself.
-    pub ways_out: Vec<String>,
+    /// What a person can do; empty where it goes on by itself.
+    pub ways_out: Vec<Way>,
+    /// Whom it asks, or will; none: nobody.
+    pub asks: Option<Asks>,
     /// How the last attempt, or the leaf, ended without success.
     pub failure: Option<Arc<Failure>>,
     /// What those are shown whose approval is asked for, as JSON.
     pub show: Option<Arc<str>>,
+}
+
+/// Whom a leaf asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asks {
+    /// The participant.
+    pub participant: Arc<str>,
+    /// The command; none: it is not made yet.
+    pub command: Option<Arc<str>>,
+    /// The last attempt, from 1; 0: there was none yet.
+    pub attempt: u32,
+    /// Of what is parked, its place among all that wait for the participant in its partition: the lowest goes out first.
+    pub rank: Option<i64>,
 }
 
 /// Why each open leaf of a saga waits, in the order in which they were entered; behind them what does not begin while it is paused. Nothing
@@ -74,6 +90,7 @@ fn does_not_begin(definition: &Definition, saga: &Saga, node: u16, paused: &Paus
         what: PAUSED.to_owned(),
         then: "the saga being resumed: it begins then".to_owned(),
         ways_out,
+        asks: None,
         failure: None,
         show: None,
     }
@@ -82,19 +99,19 @@ fn does_not_begin(definition: &Definition, saga: &Saga, node: u16, paused: &Paus
 /// What all waits for that is paused.
 const PAUSED: &str = "the saga, which is paused";
 
-fn resumes(saga: &Saga) -> String {
+fn resumes(saga: &Saga) -> Way {
     let id = saga.paused().filter(|paused| paused.is_with_above()).map_or(&saga.id, |paused| &paused.why);
-    format!("ringmaster act resume {id} --why '...': the saga goes on")
+    Way::act("resume", format!("ringmaster act resume {id} --why '...'"), "the saga goes on")
 }
 
-fn may_be_cancelled(saga: &Saga, node: Option<&Node>) -> Option<String> {
+fn may_be_cancelled(saga: &Saga, node: Option<&Node>) -> Option<Way> {
     // Of an item only its saga is cancelled, and the item's row knows nothing of a pivot but where it stands itself.
     let is_ahead = match saga.is_below() {
         true => !saga.passed && node.is_some_and(|node| node.phase == Phase::Compensatable),
         false => !saga.passed && saga.remembered_stop().is_none(),
     };
     let may = saga.status == Status::Running && is_ahead;
-    may.then(|| format!("ringmaster act cancel {} --why '...': the saga is undone", root_of(&saga.id)))
+    may.then(|| Way::act("cancel", format!("ringmaster act cancel {} --why '...'", root_of(&saga.id)), "the saga is undone"))
 }
 
 fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why {
@@ -129,8 +146,8 @@ fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why 
         Some(Detail::Asked { show, .. }) => show.clone(),
         _ => None,
     };
-    let (step, waits, since) = (name.clone(), entry.waits, entry.since);
-    Why { place: Some(place), step, direction, waits, since, wakes_at, what, then, ways_out, failure, show }
+    let (step, waits, since, asks) = (name.clone(), entry.waits, entry.since, leaf.asks());
+    Why { place: Some(place), step, direction, waits, since, wakes_at, what, then, ways_out, asks, failure, show }
 }
 
 /// The name of an entry, with its round behind the first: that of its node, since what a scope failed for names a step in it; of a
@@ -174,6 +191,16 @@ impl Leaf<'_> {
 
     fn participant(&self) -> &str {
         participant_of(self.command())
+    }
+
+    /// Whom it asks; nobody where what waits is no command.
+    fn asks(&self) -> Option<Asks> {
+        let (parked, order) = (self.entry.parked_for(), self.entry.order.as_ref());
+        let is_asked = matches!(self.entry.waits, Waits::Reply | Waits::Retry | Waits::Parked | Waits::Stuck | Waits::Paused);
+        let participant =
+            parked.cloned().or_else(|| order.filter(|_| is_asked).map(|order| participant_of(order.command()).into()))?;
+        let rank = parked.map(|_| rank_of(self.saga, self.entry));
+        Some(Asks { participant, command: order.map(|order| order.command().into()), attempt: self.entry.attempt.into(), rank })
     }
 
     /// What becomes of it when nothing more is tried.
@@ -299,16 +326,16 @@ impl Leaf<'_> {
         format!("the saga being resumed: it is asked then, and until then no clock of the saga runs{answer}")
     }
 
-    fn goes_on(&self) -> Vec<String> {
+    fn goes_on(&self) -> Vec<Way> {
         std::iter::once(resumes(self.saga)).chain(may_be_cancelled(self.saga, self.node)).collect()
     }
 
     /// How it is asked again.
-    fn resumes(&self) -> Vec<String> {
+    fn resumes(&self) -> Vec<Way> {
         let participant = self.parked_for();
         let mut ways = vec![
-            format!("ringmaster participant list: says why {participant} is not asked, and since when"),
-            format!("ringmaster participant resume {participant} --why '...': it is asked again"),
+            Way::look("ringmaster participant list".to_owned(), format!("says why {participant} is not asked, and since when")),
+            Way::act("participant_resume", format!("ringmaster participant resume {participant} --why '...'"), "it is asked again"),
         ];
         ways.extend(may_be_cancelled(self.saga, self.node));
         ways
@@ -335,9 +362,8 @@ impl Leaf<'_> {
     }
 
     /// How it is answered.
-    fn answers(&self) -> Vec<String> {
-        let act =
-            |act: &str, then: &str| format!("ringmaster act {act} {} --step '{}' --why '...': {then}", self.saga.id, self.name);
+    fn answers(&self) -> Vec<Way> {
+        let act = |act, then| Way::of_step(act, (&self.saga.id, self.name), then);
         vec![act("approve", "it goes on, with this answer as its result"), act("refuse", "it is refused with REFUSED")]
     }
 

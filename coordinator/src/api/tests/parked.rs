@@ -246,6 +246,28 @@ fn a_parked_undo_is_said_to_be_one() {
     }
 }
 
+/// Those that go out before it, by age and priority: those that wait for its participant, alone or with others.
+#[test]
+fn what_is_parked_says_how_many_go_out_before_it() {
+    let home = 1;
+    let mut keys = (0..).map(|number| key_in(home, number));
+    let mut parked = |since, participants: &[&str]| parked(&keys.next().expect("no end"), since, participants);
+    let (first, second, third) = (parked(10, &["hotel"]), parked(20, &["hotel"]), parked(30, &["hotel"]));
+    let (other, both, late) = (parked(5, &["flight"]), parked(15, &["hotel", "flight"]), parked(40, &["hotel"]));
+    let paused = breaker("hotel", BreakerState::Paused, 1_000, Some("ann"), "they move");
+    let rows = [&first, &second, &third, &other, &both, &late].map(row_of).into_iter().chain([paused]).collect();
+    let server = served([(home, rows)]);
+    let why = |saga: &Saga, what: &str| get(&server, &of_saga(what, &saga.id)).1["why"][0].clone();
+    let before = |saga| why(saga, "saga/why")["evidence"]["before_it"].clone();
+    assert_eq!([&first, &second, &third, &late].map(before), [json!(0), json!(2), json!(3), json!(4)]);
+    let leaf = why(&third, "saga/why");
+    assert_eq!((&leaf["on"]["participant"], &leaf["on"]["attempt"]), (&json!("hotel"), &json!(0)), "{leaf}");
+    let resume = leaf["ways_out"].as_array().and_then(|ways| ways.iter().find(|way| way["act"] == "participant_resume")).cloned();
+    let command = "ringmaster participant resume hotel --why '...'";
+    assert_eq!(resume, Some(json!({ "act": "participant_resume", "command": command, "effect": "it is asked again" })));
+    assert_eq!(why(&third, "saga")["evidence"], json!(null), "what is watched changes with the saga alone");
+}
+
 #[test]
 fn who_is_parked_is_told_by_whom_and_why() {
     let home = partition_of(b"t-1", PARTITIONS);

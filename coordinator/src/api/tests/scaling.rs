@@ -51,7 +51,12 @@ fn running(seconds: i64, overloaded_after: i64, members: Option<u32>) -> Server 
 }
 
 fn serving(status: Arc<Status>, knowledge: Arc<Newest>, scaling: Arc<Scaling>) -> Server {
-    let sources = Sources { status, knowledge, scaling, ..sources(Arc::new(SimStore::new())) };
+    // A saga waits for it.
+    let (store, saga) = (SimStore::new(), with_a_trip().1);
+    let change = RowChange { after: index_keys(&saga), ..RowChange::plain(RowKey::Saga(saga.id.clone()), Some(saga.encode())) };
+    let partition = names::partition_of(b"t-1", PARTITIONS);
+    store.write(&Batch { partition, base_offset: -1, checkpoint: checkpoint(17), rows: vec![change] }).expect("applies");
+    let sources = Sources { status, knowledge, scaling, ..sources(Arc::new(store)) };
     serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources, local()).expect("serves")
 }
 
@@ -77,6 +82,10 @@ fn what_a_participant_can_is_told_to_scalers_of_others() {
     let (code, overview) = get(&server, "/api/v1/overview");
     assert_eq!((code, &overview["bottleneck"]), (200, &all["bottleneck"]), "{overview}");
     assert_eq!(overview["bottleneck"]["participant"], "hotel", "{overview}");
+    let (code, why) = get(&server, "/api/v1/saga/why?id=trip/t-1");
+    let evidence = &why["why"][0]["evidence"];
+    assert_eq!((code, &evidence["unanswered"], &evidence["before_it"]), (200, &json!(1_604), &json!(null)), "{why}");
+    assert_eq!((&evidence["partitions"], &evidence["partitions_of"]), (&json!(4), &json!(4)), "{why}");
     assert_eq!(all["participants"][0]["wanted_members"], json!(2), "{all}");
     let (code, body) = get(&server, "/api/v1/participants/hostel/scaling");
     assert_eq!((code, &body["type"]), (404, &json!("/problems/not-found")), "{body}");

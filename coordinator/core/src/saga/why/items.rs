@@ -3,7 +3,7 @@
 use ringmaster_schemas::names::{item_id, run_id};
 use ringmaster_schemas::state::{Children, Entry, Waits, Work};
 
-use super::{Leaf, may_be_cancelled};
+use super::{Leaf, Way, may_be_cancelled};
 use crate::definition::{Definition, Verb};
 
 /// So many stretches of items are named, and so many items have a line of their own, at most.
@@ -77,17 +77,17 @@ impl Leaf<'_> {
     }
 
     /// How they are looked at: those that are held first.
-    pub(super) fn items_ways(&self) -> Vec<String> {
+    pub(super) fn items_ways(&self) -> Vec<Way> {
         let Some(rows) = self.entry.children() else { return Vec::new() };
         if let Some(id) = self.sub_saga() {
-            let mut ways = vec![format!("ringmaster saga why {id}: what it waits for")];
+            let mut ways = vec![Way::look(format!("ringmaster saga why {id}"), "what it waits for".to_owned())];
             ways.extend(may_be_cancelled(self.saga, self.node));
             return ways;
         }
         let node = self.node.map_or("", |node| &*node.name);
         let id = |index: u16| item_id(&self.saga.id, node, self.entry.round, index);
         let held = held(rows);
-        let mut ways: Vec<String> = held.iter().take(WAYS_MAX).map(|index| why(&id(*index), *index, ", which is held,")).collect();
+        let mut ways: Vec<Way> = held.iter().take(WAYS_MAX).map(|index| why(&id(*index), *index, ", which is held,")).collect();
         if held.is_empty() {
             ways.extend(open(rows).first().map(|index| why(&id(*index), *index, "")));
         }
@@ -96,8 +96,8 @@ impl Leaf<'_> {
     }
 }
 
-fn why(id: &str, index: u16, which: &str) -> String {
-    format!("ringmaster saga why {id}: what item {index}{which} waits for")
+fn why(id: &str, index: u16, which: &str) -> Way {
+    Way::look(format!("ringmaster saga why {id}"), format!("what item {index}{which} waits for"))
 }
 
 /// The numbers of the items that are under way, in their order.
