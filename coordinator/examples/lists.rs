@@ -61,6 +61,7 @@ fn main() {
         editing: Arc::default(),
         settings: Arc::default(),
         batches: Arc::new(Batches::new(|_| Ok(()))),
+        durability: None,
     };
     let api = Config::parse("lists", "").expect("defaults").api;
     let port = Port::open(&api, api.listen.expect("an address")).expect("it needs nothing");

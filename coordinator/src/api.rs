@@ -150,6 +150,8 @@ pub struct Sources {
     pub settings: Arc<[Setting]>,
     /// Acts on many sagas.
     pub batches: Arc<Batches>,
+    /// What an acknowledged record of the journal survives, in words; none if the bus does not tell.
+    pub durability: Option<Arc<str>>,
 }
 
 impl Sources {

@@ -15,6 +15,7 @@ pub mod blocking;
 pub mod cli;
 pub mod config;
 pub mod control;
+mod durability;
 pub mod graph;
 pub mod history;
 pub mod members;

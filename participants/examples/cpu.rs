@@ -39,7 +39,7 @@ impl Bus for Loop {
         "commands"
     }
     fn describe(&mut self, _: &[&str]) -> Result<Vec<Option<Description>>, BusError> {
-        Ok(vec![Some(Description { name: "commands".into(), id: [0; 16], partitions: PARTITIONS, settings: vec![] })])
+        Ok(vec![Some(Description { name: "commands".into(), id: [0; 16], partitions: PARTITIONS, copies: None, settings: vec![] })])
     }
     fn create(&mut self, _: &Specification) -> Result<bool, BusError> {
         Ok(false)

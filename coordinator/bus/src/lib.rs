@@ -56,8 +56,11 @@ pub struct Description {
     pub id: TopicId,
     /// How many partitions it has.
     pub partitions: i32,
+    /// How many brokers have each partition, of the partition that fewest have; none if the bus does not know.
+    pub copies: Option<i32>,
     /// Settings that the protocol cares for, by Kafka's names (`cleanup.policy`, `retention.ms`, `retention.bytes`,
-    /// `max.message.bytes`, `unclean.leader.election.enable`); absent if the bus does not know them.
+    /// `max.message.bytes`, `unclean.leader.election.enable`, `min.insync.replicas`, `flush.messages`); absent if the bus does not know
+    /// them.
     pub settings: Vec<(String, String)>,
 }
 

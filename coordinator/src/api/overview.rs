@@ -43,6 +43,9 @@ pub struct Overview {
     /// The instances that say so.
     #[serde(default)]
     pub instances: Vec<String>,
+    /// What an acknowledged record of the journal survives, in words, as it was when the instance that answers started; null: not known.
+    #[serde(default)]
+    pub durability: Option<String>,
     /// Which participant holds sagas up; null: none that is known.
     #[serde(default)]
     pub bottleneck: Option<Bottleneck>,
@@ -210,6 +213,7 @@ impl Overview {
             happened,
             lately: sources.metrics.lately().as_ref().map(Lately::of),
             instances: vec![instance.clone()],
+            durability: sources.durability.as_deref().map(str::to_owned),
             alerts: AlertBrief::all(&sources.alerts.all(), instance),
             steps: step_times(&sources.metrics.step_sums(), catalog),
             scaling: scaling::told(sources),

@@ -52,6 +52,7 @@ pub(super) fn sources(store: Arc<dyn Store>) -> Sources {
         editing: Arc::default(),
         settings: Arc::default(),
         batches: Arc::new(Batches::new(|_| Ok(()))),
+        durability: None,
     }
 }
 

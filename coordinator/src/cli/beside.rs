@@ -79,6 +79,7 @@ pub(super) struct Known {
     pub(super) peers: Option<Arc<api::Peers>>,
     pub(super) scaling: Arc<Scaling>,
     pub(super) batches: Arc<Batches>,
+    pub(super) durability: Option<Arc<str>>,
 }
 
 /// All that is shown over HTTP, and what brings there what is asked for.
@@ -88,7 +89,7 @@ pub(super) fn sources<B: Bus + Send + 'static>(
     known: Known,
     client: impl Fn(&Config) -> Result<B, BusError> + Clone + Send + Sync + 'static,
 ) -> Sources {
-    let Known { metrics, status, store, knowledge, peers, scaling, batches } = known;
+    let Known { metrics, status, store, knowledge, peers, scaling, batches, durability } = known;
     Sources {
         metrics,
         status,
@@ -105,6 +106,7 @@ pub(super) fn sources<B: Bus + Send + 'static>(
         batches,
         editing: Arc::new(editing(config, client)),
         settings,
+        durability,
     }
 }
 

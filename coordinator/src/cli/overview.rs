@@ -49,6 +49,9 @@ pub(super) fn overview(config: &Config, api: Option<&Address>, as_json: bool, ou
     if !overview.steps.is_empty() {
         say(out, format_args!("\n{}", steps(&overview.steps)))?;
     }
+    if let Some(durability) = &overview.durability {
+        say(out, format_args!("\nwhat is acknowledged: {}", printable(durability.as_bytes())))?;
+    }
     let oldest = overview.as_of.iter().map(|of| of.age_ms).max().unwrap_or(0);
     let next = match () {
         () if count(&overview, "stuck") > 0 => "; `ringmaster saga list --stuck` names those that need a person",

@@ -131,6 +131,7 @@ fn run_on<B: Bus + Send + 'static>(
         standby: standby(config, peers.clone()),
     };
     let taker = |retention| client(config).map(|bus| (bus, snapshots(config, &setup, retention)));
+    let durability: Option<Arc<str>> = setup.durability().map(Into::into);
     let snapshots = config.journal_retention.map(taker).transpose()?;
     let mut instance = Instance::start(buses, member(settings.address.clone())?, &parts);
     if let Some((bus, settings)) = snapshots {
@@ -142,11 +143,27 @@ fn run_on<B: Bus + Send + 'static>(
     let (scaling, batches) = attending::attend(&mut instance, (config, &client), (outputs, view(config)), &seen)?;
     let following = following(config, settings);
     instance.follow(Follower::new(client(&patient(config))?, following, knowledge, setup), newest.clone());
-    let known = beside::Known { metrics, status: status.clone(), store, knowledge: newest, peers, scaling, batches };
+    let known = beside::Known {
+        metrics,
+        status: status.clone(),
+        store,
+        knowledge: newest,
+        peers,
+        scaling,
+        batches,
+        durability: durability.clone(),
+    };
     let sources = beside::sources(config, shown, known, client);
     let beside = beside::start(listener.zip(port), sources, telling);
     if beside.is_ok() {
-        tracing::info!(instance = config.instance, workers = config.workers, partitions = config.partitions, api, "started");
+        tracing::info!(
+            instance = config.instance,
+            workers = config.workers,
+            partitions = config.partitions,
+            api,
+            durability = durability.as_deref(),
+            "started"
+        );
         watch(&instance, &status, config.partitions, stop);
     }
     instance.stop();

@@ -16,6 +16,7 @@ use ringmaster_schemas::names::Topics;
 use super::knowledge::Knowledge;
 use super::watch::{Rules, Use, Watched};
 use super::worker::WorkerSettings;
+use crate::durability::durability;
 
 /// What an instance must know beside its definitions.
 #[derive(Debug, Clone)]
@@ -82,6 +83,7 @@ pub struct Setup {
     worker: WorkerSettings,
     partition: Settings,
     missing: BTreeSet<String>,
+    durability: Option<String>,
 }
 
 /// Why an instance cannot start.
@@ -152,7 +154,7 @@ pub fn prepare(bus: &mut impl Bus, settings: &SetupSettings, knowledge: &Knowled
         tracing: settings.tracing.clone(),
     };
     let worker = worker_settings(&topics, settings, partition.limits.record_bytes_max);
-    let mut setup = Setup { worker, partition, missing };
+    let mut setup = Setup { worker, partition, missing, durability: durability(described(&topics.journal)) };
     let outputs: BTreeSet<&str> = outputs.iter().chain(&older).map(String::as_str).collect();
     setup.extend((settings, &knowledge.catalog.matched_topics()), &found, &starts, &outputs);
     Ok(setup)
@@ -187,6 +189,11 @@ pub(super) fn faults_of(name: &str, found: Option<&Description>, topics: &Topics
 }
 
 impl Setup {
+    /// What an acknowledged record of the journal survives; none if the bus does not tell.
+    pub fn durability(&self) -> Option<&str> {
+        self.durability.as_deref()
+    }
+
     /// What a worker must know.
     pub fn worker(&self) -> WorkerSettings {
         self.worker.clone()
@@ -207,7 +214,7 @@ impl Setup {
         starts: &[String],
         outputs: &BTreeSet<&str>,
     ) {
-        let Setup { worker, partition, missing } = self;
+        let Setup { worker, partition, missing, .. } = self;
         for description in found {
             let name = &description.name;
             if starts.contains(name) && !worker.inputs.contains(name) {

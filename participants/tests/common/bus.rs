@@ -107,7 +107,7 @@ impl Bus for TestBus {
         let log = self.log.borrow();
         let one = |name: &&str| {
             let partitions = *log.partitions.get(*name)?;
-            Some(Description { name: (*name).to_owned(), id: [0; 16], partitions, settings: Vec::new() })
+            Some(Description { name: (*name).to_owned(), id: [0; 16], partitions, copies: None, settings: Vec::new() })
         };
         Ok(names.iter().map(one).collect())
     }

@@ -10,10 +10,10 @@ use std::time::Duration;
 use ringmaster_schemas::journal::TopicId;
 use ringmaster_schemas::names::unhex;
 
-use super::Settings;
 use super::keeping::Keeping;
 use super::log::storage;
 use super::partition::Partition;
+use super::{Settings, Sync};
 use crate::{BusError, Description, Specification};
 
 /// More partitions than this in one process are a mistake: each has a file open.
@@ -32,6 +32,8 @@ const DEFAULTS: [(&str, &str); 5] = [
 #[derive(Debug)]
 pub(super) struct TopicLog {
     pub(super) id: TopicId,
+    /// Each record is on the disk before it is acknowledged.
+    is_flushed: bool,
     settings: TopicSettings,
     pub(super) partitions: Vec<Arc<Partition>>,
 }
@@ -45,7 +47,7 @@ impl TopicLog {
         let (id, partition_count, topic_settings) = parse(&text).ok_or_else(|| {
             BusError::Storage(format!("{}: not the description of a topic; restore it from a copy", file.display()))
         })?;
-        let mut topic = Self { id, settings: topic_settings, partitions: Vec::new() };
+        let mut topic = Self { id, is_flushed: settings.sync == Sync::Always, settings: topic_settings, partitions: Vec::new() };
         for partition in 0..partition_count {
             let opened = Partition::open(&path.join(partition.to_string()), settings, topic.keeping(), owned);
             topic.partitions.push(Arc::new(opened.map_err(BusError::Storage)?));
@@ -56,7 +58,8 @@ impl TopicLog {
     pub(super) fn describe(&self, name: &str) -> Description {
         let partitions = i32::try_from(self.partitions.len()).expect("bounded at creation");
         let settings = DEFAULTS.iter().map(|&(key, default)| (key.to_owned(), self.setting(key).unwrap_or(default).to_owned()));
-        Description { name: name.to_owned(), id: self.id, partitions, settings: settings.collect() }
+        let flushed = self.is_flushed.then(|| ("flush.messages".to_owned(), "1".to_owned()));
+        Description { name: name.to_owned(), id: self.id, partitions, copies: Some(1), settings: settings.chain(flushed).collect() }
     }
 
     fn setting(&self, key: &str) -> Option<&str> {

@@ -20,8 +20,15 @@ use crate::{BusError, Description, Specification};
 /// How long a call waits for the broker.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The settings that [`Description`] tells.
-const TOLD: [&str; 5] =
-    ["cleanup.policy", "retention.ms", "retention.bytes", "max.message.bytes", "unclean.leader.election.enable"];
+const TOLD: [&str; 7] = [
+    "cleanup.policy",
+    "retention.ms",
+    "retention.bytes",
+    "max.message.bytes",
+    "unclean.leader.election.enable",
+    "min.insync.replicas",
+    "flush.messages",
+];
 
 pub(super) fn describe(settings: &KafkaSettings, names: &[&str]) -> Result<Vec<Option<Description>>, BusError> {
     describe_by(&client(settings)?, names)
@@ -48,8 +55,8 @@ pub(super) fn describe_by(admin: &Admin, names: &[&str]) -> Result<Vec<Option<De
     // Answers come in the order of the question.
     for (identity, answer) in found.iter().zip(answers) {
         if let Some(settings) = configuration(&identity.name, answer)? {
-            let (name, id, partitions) = (identity.name.clone(), identity.id, identity.partitions);
-            described.push(Description { name, id, partitions, settings });
+            let (name, id, partitions, copies) = (identity.name.clone(), identity.id, identity.partitions, identity.copies);
+            described.push(Description { name, id, partitions, copies, settings });
         }
     }
     Ok(names.iter().map(|name| described.iter().find(|description| description.name == *name).cloned()).collect())

@@ -108,6 +108,7 @@ impl TopicLog {
             name: self.name.clone(),
             id: self.id,
             partitions: self.partitions.len() as i32,
+            copies: Some(1),
             settings: self.settings.clone(),
         }
     }

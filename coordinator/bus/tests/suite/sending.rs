@@ -27,6 +27,7 @@ pub fn create_and_describe(rig: &dyn Rig) {
     assert_eq!(setting("max.message.bytes"), Some("123456"));
     assert_eq!(setting("cleanup.policy"), Some("delete"));
     assert_eq!(setting("unclean.leader.election.enable"), Some("false"));
+    assert_eq!(found.copies, Some(1), "there is one broker");
     let again = rig.client().describe(&[&name]).expect("an answer");
     assert_eq!(again[0].as_ref(), Some(found), "another client sees the same");
     let refused = bus.create(&Specification { name: "no/such name".to_owned(), partitions: 1, replication: 1, settings: vec![] });

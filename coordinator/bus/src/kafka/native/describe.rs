@@ -16,6 +16,8 @@ pub(in crate::kafka) struct Identity {
     pub(in crate::kafka) name: String,
     pub(in crate::kafka) id: TopicId,
     pub(in crate::kafka) partitions: i32,
+    /// Of the partition that fewest brokers have.
+    pub(in crate::kafka) copies: Option<i32>,
 }
 
 /// An identity as librdkafka writes it in its log.
@@ -86,8 +88,14 @@ fn read(event: &Event) -> Result<Vec<Identity>, (RDKafkaErrorCode, String)> {
             id[..8].copy_from_slice(&sys::rd_kafka_Uuid_most_significant_bits(uuid).to_be_bytes());
             id[8..].copy_from_slice(&sys::rd_kafka_Uuid_least_significant_bits(uuid).to_be_bytes());
             let mut partition_count = 0;
-            sys::rd_kafka_TopicDescription_partitions(topic, &raw mut partition_count);
-            found.push(Identity { name, id, partitions: i32::try_from(partition_count).unwrap_or(i32::MAX) });
+            let partitions = sys::rd_kafka_TopicDescription_partitions(topic, &raw mut partition_count);
+            let copies = (0..partition_count).map(|at| {
+                let mut count = 0;
+                sys::rd_kafka_TopicPartitionInfo_replicas(*partitions.add(at), &raw mut count);
+                i32::try_from(count).unwrap_or(i32::MAX)
+            });
+            let copies = copies.min();
+            found.push(Identity { name, id, partitions: i32::try_from(partition_count).unwrap_or(i32::MAX), copies });
         }
     }
     Ok(found)
