@@ -6,6 +6,7 @@
 //!
 //! Nothing here is on the hot path: a turn only adds to plain numbers.
 
+mod codes;
 mod counted;
 mod family;
 mod foretold;

@@ -11,6 +11,9 @@ use crate::alerts::{Sample, is_watched};
 /// So many of a kind have a series of their own; what is more is told as `other`.
 pub(super) const SERIES_MAX: usize = 200;
 
+/// All that have no series of their own.
+pub(super) const OTHER: &str = "other";
+
 /// One metric: by the values of its labels.
 pub(super) struct Family<T> {
     metric: &'static Metric,
@@ -33,7 +36,7 @@ impl<T: Default> Family<T> {
     pub(super) fn of(&mut self, values: &[&str]) -> &mut T {
         let mut place: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
         if self.series.len() >= self.most && !self.series.contains_key(&place) {
-            place.fill("other".to_owned());
+            place.fill(OTHER.to_owned());
         }
         self.series.entry(place).or_default()
     }

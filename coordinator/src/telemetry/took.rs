@@ -1,14 +1,15 @@
 //! How long things took: histograms, and what participants were asked, by names.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use ringmaster_core::definition::Catalog;
-use ringmaster_core::partition::{End, Histogram, Times};
+use ringmaster_core::partition::{End, Histogram, StepKey, Times};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::DefinitionHash;
 
-use super::family::Family;
+use super::codes::Codes;
+use super::family::{Family, OTHER};
 use super::names::{self, Kind, Metric};
 use crate::alerts::Sample;
 use crate::runtime::Usual;
@@ -18,16 +19,54 @@ pub type StepSums = BTreeMap<(DefinitionHash, u16), (u64, u64)>;
 
 /// All that took its time since the process started.
 #[derive(Default)]
-pub(super) struct Took(Mutex<Times>);
+pub(super) struct Took(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    /// But for what failed.
+    times: Times,
+    codes: Codes,
+    /// Steps that failed, by codes that have a series of their own.
+    failed: BTreeMap<(StepKey, Arc<str>), u64>,
+}
+
+impl Kept {
+    fn add(&mut self, times: &Times) {
+        self.times.merge(times);
+        self.times.failed.clear();
+        for ((step, code), count) in &times.failed {
+            let told = self.codes.add(code, *count);
+            if let Some(rare) = told.gives_way {
+                let mut of_it = Vec::new();
+                self.failed.retain(|(step, code), count| {
+                    let is_it = *code == rare;
+                    of_it.extend(is_it.then_some((*step, *count)));
+                    !is_it
+                });
+                of_it.into_iter().for_each(|(step, count)| self.fail(step, OTHER.into(), count));
+            }
+            self.fail(*step, if told.by_name { code.clone() } else { OTHER.into() }, *count);
+        }
+    }
+
+    fn fail(&mut self, step: StepKey, code: Arc<str>, count: u64) {
+        *self.failed.entry((step, code)).or_default() += count;
+    }
+}
 
 impl Took {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().expect("no panic while metrics were rendered")
+    }
+
     pub(super) fn add(&self, times: &Times) {
-        self.0.lock().expect("no panic while metrics were rendered").merge(times);
+        self.kept().add(times);
     }
 
     /// Writes all of it; definitions and steps by their names.
     pub(super) fn render(&self, catalog: &Catalog, out: &mut String) {
-        let times = self.0.lock().expect("no panic while metrics were rendered");
+        let kept = self.kept();
+        let times = &kept.times;
         let name = |version| catalog.by_hash(version).map_or("unknown", |definition| &*definition.name);
         let mut sagas = Family::<Histogram>::new(&names::SAGA_SECONDS);
         for ((version, did_all), of) in &times.sagas {
@@ -35,38 +74,49 @@ impl Took {
             sagas.of(&[name(version), outcome]).merge(of);
         }
         let mut steps = Family::<Histogram>::new(&names::STEP_SECONDS);
-        for ((version, node, direction), of) in &times.steps {
+        let step = |(version, node, _): &StepKey| {
             let node = catalog.by_hash(version).and_then(|definition| definition.node(*node));
-            let step = node.map_or("unknown", |node| &*node.name);
-            steps.of(&[name(version), step, direction.as_str()]).merge(of);
+            node.map_or("unknown", |node| &*node.name)
+        };
+        for (key, of) in &times.steps {
+            steps.of(&[name(&key.0), step(key), key.2.as_str()]).merge(of);
+        }
+        let mut refused = Family::<u64>::new(&names::STEP_REFUSED);
+        for (key, count) in &times.refused {
+            *refused.of(&[name(&key.0), step(key), key.2.as_str()]) += count;
+        }
+        let mut failed = Family::<u64>::new(&names::STEP_FAILED);
+        for ((key, code), count) in &kept.failed {
+            *failed.of(&[name(&key.0), step(key), key.2.as_str(), code]) += count;
         }
         let mut appends = Family::<Histogram>::new(&names::APPEND_SECONDS);
         *appends.of(&[]) = times.appends;
         let mut releases = Family::<Histogram>::new(&names::RELEASE_SECONDS);
         *releases.of(&[]) = times.releases;
         [sagas, steps, appends, releases].iter().for_each(|family| family.render(out));
-        let (response, counts) = participants(&times);
+        [refused, failed].iter().for_each(|family| family.render_numbers(out));
+        let (response, counts) = participants(times);
         response.render(out);
         counts.iter().for_each(|family| family.render_numbers(out));
     }
 
     /// What 99 of 100 of each step took, and of its undo; of those of which so much is known.
     pub(super) fn usual(&self) -> Usual {
-        let times = self.0.lock().expect("no panic while metrics were rendered");
+        let times = &self.kept().times;
         times.steps.iter().filter_map(|(key, of)| Some((*key, Millis::from(of.p99_ms()?)))).collect()
     }
 
     /// How long sagas took that have ended, whatever they are and however they ended.
     pub(super) fn sagas(&self) -> Histogram {
         let mut all = Histogram::default();
-        self.0.lock().expect("no panic while metrics were rendered").sagas.values().for_each(|of| all.merge(of));
+        self.0.lock().expect("no panic while metrics were rendered").times.sagas.values().for_each(|of| all.merge(of));
         all
     }
 
     /// How long steps took in all.
     pub(super) fn step_sums(&self) -> StepSums {
         let mut sums = StepSums::new();
-        for ((version, node, _), of) in &self.0.lock().expect("no panic while metrics were rendered").steps {
+        for ((version, node, _), of) in &self.kept().times.steps {
             let known = sums.entry((*version, *node)).or_default();
             *known = (known.0 + of.count(), known.1 + of.sum_ms);
         }
@@ -75,7 +125,7 @@ impl Took {
 
     /// What is watched of it, as numbers.
     pub(super) fn samples(&self, out: &mut Vec<Sample>) {
-        let (_, counts) = participants(&self.0.lock().expect("no panic while metrics were rendered"));
+        let (_, counts) = participants(&self.kept().times);
         counts.iter().for_each(|family| family.samples(out));
     }
 }
@@ -98,9 +148,11 @@ fn participants(times: &Times) -> (Family<Histogram>, [Family<u64>; 3]) {
 }
 
 /// All metrics that are told here.
-pub(super) const ALL: [&Metric; 8] = [
+pub(super) const ALL: [&Metric; 10] = [
     &names::SAGA_SECONDS,
     &names::STEP_SECONDS,
+    &names::STEP_REFUSED,
+    &names::STEP_FAILED,
     &names::APPEND_SECONDS,
     &names::RELEASE_SECONDS,
     &names::RESPONSE_SECONDS,
@@ -140,6 +192,9 @@ mod tests {
             participants: [("pay\"ment".into(), payment)].into(),
             appends: took(&[1, 4_000_000]),
             releases: took(&[4]),
+            refused: [(([7; 16], 1, Direction::Do), 3)].into(),
+            failed: [((([7; 16], 1, Direction::Do), "TIMEOUT".into()), 2)].into(),
+            ..Times::default()
         };
         let all = Took::default();
         [&times, &times].into_iter().for_each(|times| all.add(times));
@@ -160,6 +215,8 @@ mod tests {
             r#"ringmaster_participant_parkings_total{participant="pay\"ment"} 6"#,
             r#"ringmaster_saga_duration_seconds_count{definition="unknown",outcome="completed"} 2"#,
             r#"ringmaster_step_duration_seconds_count{definition="unknown",step="unknown",direction="undo"} 2"#,
+            r#"ringmaster_step_refused_total{definition="unknown",step="unknown",direction="do"} 6"#,
+            r#"ringmaster_step_failed_total{definition="unknown",step="unknown",direction="do",code="TIMEOUT"} 4"#,
             r#"ringmaster_journal_append_seconds_bucket{le="3600"} 2"#,
             r#"ringmaster_journal_append_seconds_bucket{le="+Inf"} 4"#,
             "ringmaster_journal_append_seconds_count 4",
@@ -178,5 +235,24 @@ mod tests {
         let mut text = String::new();
         all.render(&Catalog::default(), &mut text);
         assert!(text.contains("ringmaster_participant_issued_total{participant=\"other\"} 10\n"), "{text}");
+    }
+
+    /// Beyond 50 of them codes are one, and what is told of one is told of it for good, or among the others.
+    #[test]
+    fn rare_codes_are_told_as_other() {
+        let (key, all) = (([7; 16], 1, Direction::Do), Took::default());
+        let failed = |codes: Vec<(String, u64)>| {
+            let of = |(code, count): (String, u64)| ((key, code.into()), count);
+            all.add(&Times { failed: codes.into_iter().map(of).collect(), ..Times::default() });
+            let mut text = String::new();
+            all.render(&Catalog::default(), &mut text);
+            let lines = text.lines().filter_map(|line| line.strip_prefix("ringmaster_step_failed_total{")?.split_once("code="));
+            lines.map(|(_, line)| line.to_owned()).collect::<Vec<_>>()
+        };
+        let told = failed((0..60).map(|code| (format!("C{code:02}"), 1)).collect());
+        assert_eq!((told.len(), told.last()), (51, Some(&r#""other"} 10"#.to_owned())));
+        let told = failed(vec![("C55".to_owned(), 11)]);
+        assert!(told.len() == 51 && told.contains(&r#""C55"} 11"#.to_owned()), "its first is among the others: {told:?}");
+        assert_eq!(told.last(), Some(&r#""other"} 11"#.to_owned()), "with that of the one that gave way");
     }
 }

@@ -86,7 +86,7 @@ pub use ringmaster_schemas::state::EXPIRY_BUCKET_MS;
 pub use settings::{BreakerSettings, InputSettings, Limits, Role, Settings, StartAt};
 pub use snapshots::{SNAPSHOTS_KEPT, Snapshots, Stream, is_in_snapshot};
 pub use table::{row_hash, saga_hash};
-pub use times::{Asked, BOUNDS_MS, End, Histogram, Times};
+pub use times::{Asked, BOUNDS_MS, End, Histogram, StepKey, Times};
 pub use traced::{Traced, TracedWhat};
 pub use wish::{Forward, Note, Restored, Tag, Why, Wish, accept_new};
 

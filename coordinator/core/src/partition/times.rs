@@ -113,13 +113,22 @@ pub struct Asked {
     pub response: Histogram,
 }
 
+/// A step of a version, or its undo.
+pub type StepKey = (DefinitionHash, u16, Direction);
+
 /// All that took its time since this was taken last.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Times {
     /// Sagas that have ended, from their start: by version, and whether they did everything.
     pub sagas: BTreeMap<(DefinitionHash, bool), Histogram>,
     /// Steps, from their first attempt, or since they wait: by version and node.
-    pub steps: BTreeMap<(DefinitionHash, u16, Direction), Histogram>,
+    pub steps: BTreeMap<StepKey, Histogram>,
+    /// Steps that began, undos not among them.
+    pub began: BTreeMap<(DefinitionHash, u16), u64>,
+    /// Steps that were refused.
+    pub refused: BTreeMap<StepKey, u64>,
+    /// Steps that failed, or failed so that they need a person, by code: so many codes at once, then `other`.
+    pub failed: BTreeMap<(StepKey, Arc<str>), u64>,
     /// By name.
     pub participants: BTreeMap<Arc<str>, Asked>,
     /// Journal records, from when they are sent until they are confirmed.
@@ -143,6 +152,9 @@ impl Times {
     pub fn merge(&mut self, other: &Times) {
         other.sagas.iter().for_each(|(key, of)| self.sagas.entry(*key).or_default().merge(of));
         other.steps.iter().for_each(|(key, of)| self.steps.entry(*key).or_default().merge(of));
+        other.began.iter().for_each(|(key, count)| *self.began.entry(*key).or_default() += count);
+        other.refused.iter().for_each(|(key, count)| *self.refused.entry(*key).or_default() += count);
+        other.failed.iter().for_each(|(key, count)| *self.failed.entry(key.clone()).or_default() += count);
         other.participants.iter().for_each(|(name, of)| self.participants.entry(name.clone()).or_default().merge(of));
         self.appends.merge(&other.appends);
         self.releases.merge(&other.releases);

@@ -19,6 +19,7 @@ mod lossy;
 mod memory;
 mod orphans;
 mod outage;
+mod outcomes;
 mod parking;
 mod pausing;
 mod redriven;

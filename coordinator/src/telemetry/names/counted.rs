@@ -95,6 +95,20 @@ pub const STEP_SECONDS: Metric = histogram(
     "Steps that have ended, from their first attempt, or since they wait, with all retries and all parking; `direction` undo: their undos, from the last attempt",
     &["definition", "step", "direction"],
 );
+/// Which steps are refused.
+pub const STEP_REFUSED: Metric = counter(
+    "ringmaster_step_refused_total",
+    "steps",
+    "Steps that were refused: by their participant, or by an approval; `direction` undo: undos that were, and need a person",
+    &["definition", "step", "direction"],
+);
+/// Which steps fail, and why.
+pub const STEP_FAILED: Metric = counter(
+    "ringmaster_step_failed_total",
+    "steps",
+    "Steps that failed: attempts or time used up, given up by their participant, an expression failed; also those that need a person for that. About the 50 most frequent codes, then `other`",
+    &["definition", "step", "direction", "code"],
+);
 /// How long the journal takes.
 pub const APPEND_SECONDS: Metric = histogram(
     "ringmaster_journal_append_seconds",

@@ -1,5 +1,7 @@
 //! What an owner has counted since it was asked last, by numbers: added to at every record, named when somebody asks.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 use ringmaster_schemas::names::Direction;
 
@@ -7,13 +9,24 @@ use super::names::{Names, Number};
 use super::tally::Tallied;
 use crate::partition::times::{Asked, End, Histogram, Times};
 
+/// So many steps that failed are told apart by their codes at once: participants choose them.
+const CODES_MAX: usize = 1_000;
+/// The code of all others.
+const OTHER: &str = "other";
+
+/// A version, a node of it, and whether it is the undo.
+type StepKey = (Number, u16, bool);
+
 /// What happened lately.
 #[derive(Debug, Default)]
 pub(in crate::partition) struct Lately {
     /// By version: those that did everything, and those that undid it.
     sagas: Vec<[Histogram; 2]>,
-    /// By version and node, and whether it is the undo.
-    steps: HashMap<(Number, u16, bool), Histogram>,
+    steps: HashMap<StepKey, Histogram>,
+    began: HashMap<(Number, u16), u64>,
+    refused: HashMap<StepKey, u64>,
+    /// By code, too.
+    failed: HashMap<(StepKey, Arc<str>), u64>,
     participants: Vec<Asked>,
     pub(in crate::partition) appends: Histogram,
     pub(in crate::partition) releases: Histogram,
@@ -33,6 +46,9 @@ impl Lately {
     pub(in crate::partition) fn happened(&mut self, tallied: &[Tallied]) {
         for one in tallied {
             match *one {
+                Tallied::StepBegan(version, node) => *self.began.entry((version, node)).or_default() += 1,
+                Tallied::StepRefused(version, node, is_undo) => *self.refused.entry((version, node, is_undo)).or_default() += 1,
+                Tallied::StepFailed(version, node, is_undo, ref code) => self.failed((version, node, is_undo), code),
                 Tallied::Started => {}
                 Tallied::Completed(version, ms) => numbered(&mut self.sagas, version)[0].add(ms),
                 Tallied::Compensated(version, ms) => numbered(&mut self.sagas, version)[1].add(ms),
@@ -51,20 +67,49 @@ impl Lately {
         }
     }
 
+    fn failed(&mut self, step: StepKey, code: &Arc<str>) {
+        let key = (step, code.clone());
+        let is_told = self.failed.len() < CODES_MAX || self.failed.contains_key(&key);
+        *self.failed.entry(if is_told { key } else { (step, OTHER.into()) }).or_default() += 1;
+    }
+
     /// All of it, by names; it begins anew.
     pub(in crate::partition) fn take(&mut self, names: &Names) -> Times {
-        let Lately { sagas, steps, participants, appends, releases } = std::mem::take(self);
+        let Lately { sagas, steps, began, refused, failed, participants, appends, releases } = std::mem::take(self);
         let mut times = Times { appends, releases, ..Times::default() };
         for (both, version) in sagas.into_iter().zip(&names.versions) {
             let known = [true, false].into_iter().zip(both).filter(|(_, of)| of.count() > 0);
             times.sagas.extend(known.map(|(did_all, of)| ((*version, did_all), of)));
         }
-        for ((version, node, is_undo), of) in steps {
-            let direction = if is_undo { Direction::Undo } else { Direction::Do };
-            times.steps.insert((names.versions[usize::from(version)], node, direction), of);
-        }
+        let named = |version: Number| names.versions[usize::from(version)];
+        let step =
+            |(version, node, is_undo): StepKey| (named(version), node, if is_undo { Direction::Undo } else { Direction::Do });
+        times.steps = steps.into_iter().map(|(key, of)| (step(key), of)).collect();
+        times.began = began.into_iter().map(|((version, node), count)| ((named(version), node), count)).collect();
+        times.refused = refused.into_iter().map(|(key, count)| (step(key), count)).collect();
+        times.failed = failed.into_iter().map(|((key, code), count)| ((step(key), code), count)).collect();
         let known = names.participants.iter().cloned().zip(participants).filter(|(_, of)| *of != Asked::default());
         times.participants = known.collect();
         times
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Codes are whatever participants say.
+    #[test]
+    fn codes_without_end_are_told_as_one() {
+        let (mut lately, mut names) = (Lately::default(), Names::default());
+        let version = names.version([7; 16]);
+        for _ in 0..2 {
+            let failed = (0..CODES_MAX + 10).map(|code| Tallied::StepFailed(version, 1, false, code.to_string().into()));
+            lately.happened(&failed.collect::<Vec<_>>());
+        }
+        let failed = lately.take(&names).failed;
+        assert_eq!(failed.len(), CODES_MAX + 1);
+        let of = |code: &str| failed.get(&(([7; 16], 1, Direction::Do), code.into())).copied();
+        assert_eq!((of("0"), of("1005"), of(OTHER)), (Some(2), None, Some(20)));
     }
 }

@@ -243,7 +243,7 @@ impl Counts {
                 Tallied::Started => &mut self.sums.started,
                 Tallied::Completed(..) => &mut self.sums.completed,
                 Tallied::Compensated(..) => &mut self.sums.compensated,
-                Tallied::Step(..) => continue,
+                Tallied::Step(..) | Tallied::StepBegan(..) | Tallied::StepRefused(..) | Tallied::StepFailed(..) => continue,
                 Tallied::Asked(number) => &mut self.participant(number).sums.asked,
                 Tallied::Repeated(number) => &mut self.participant(number).sums.repeated,
                 Tallied::Ended(number, end, ms) => self.participant(number).ended(end, ms),

@@ -1,5 +1,7 @@
 //! What happened, to be counted once the record counts that says so.
 
+use std::sync::Arc;
+
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, FailureKind, Head, Opens, Order, Place, SagaEvent};
 use ringmaster_schemas::names::Direction;
@@ -8,12 +10,13 @@ use smallvec::SmallVec;
 
 use super::super::times::End;
 use super::names::{Names, Number};
+use crate::definition::ROOT;
 use crate::faults::mutated;
 use crate::saga::code;
 use ringmaster_schemas::names::is_item;
 
 /// One thing to be counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::partition) enum Tallied {
     /// Of sagas.
     Started,
@@ -31,6 +34,12 @@ pub(in crate::partition) enum Tallied {
     Parked(Number),
     /// A step that ended: of which version, how many milliseconds after it began, which node, and whether that was its undo.
     Step(Number, u32, u16, bool),
+    /// A step that began: of which version, and which node.
+    StepBegan(Number, u16),
+    /// A step that was refused: of which version, which node, and whether that was its undo.
+    StepRefused(Number, u16, bool),
+    /// The same of one that failed, and by which code.
+    StepFailed(Number, u16, bool, Arc<str>),
 }
 
 /// How an attempt ended that did not succeed.
@@ -58,8 +67,12 @@ struct Tally<'a> {
     version: Option<Number>,
     at: Millis,
     by_hand: bool,
+    /// Something is stopped in this turn: what is given up from then on is so for another's failure.
+    stopped: bool,
     /// Attempts of which the end was counted.
     ended: SmallVec<[Place; 2]>,
+    /// Steps of which it was counted that they did not do it.
+    not_done: SmallVec<[Place; 2]>,
     names: &'a mut Names,
     out: &'a mut Vec<Tallied>,
 }
@@ -73,7 +86,8 @@ pub(in crate::partition) fn tally(
 ) {
     // What a person says is no answer.
     let by_hand = matches!(events.first(), Some(SagaEvent::Acted { .. }));
-    let mut tally = Tally { before, head: None, version: None, at, by_hand, ended: SmallVec::new(), names, out };
+    let (ended, not_done) = (SmallVec::new(), SmallVec::new());
+    let mut tally = Tally { before, head: None, version: None, at, by_hand, stopped: false, ended, not_done, names, out };
     for event in events {
         match event {
             SagaEvent::Started { head, .. } => {
@@ -89,6 +103,16 @@ pub(in crate::partition) fn tally(
             | SagaEvent::Answered { place, .. }
             | SagaEvent::Undone { place } => {
                 tally.step(*place);
+                tally.outcome(event);
+                tally.of_attempts(event);
+            }
+            SagaEvent::CommandIssued { node, .. } | SagaEvent::Entered { node, .. } | SagaEvent::Emitted { node, .. } => {
+                tally.began(*node);
+                tally.of_attempts(event);
+            }
+            SagaEvent::CompensationBegan { .. } | SagaEvent::ScopeStopped { .. } => tally.stopped = true,
+            SagaEvent::Stuck { .. } => {
+                tally.outcome(event);
                 tally.of_attempts(event);
             }
             _ => tally.of_attempts(event),
@@ -128,6 +152,44 @@ impl<'a> Tally<'a> {
         let order = entry.order.as_ref().filter(|_| !is_undo && !is_first);
         let ms = took(order.map_or(entry.since, Order::first_time), self.at);
         self.out.push(Tallied::Step(version, ms, entry.node, is_undo));
+    }
+
+    /// A step begins; a saga as a whole is none.
+    fn began(&mut self, node: u16) {
+        if node != ROOT
+            && let Some(version) = self.version()
+        {
+            self.out.push(Tallied::StepBegan(version, node));
+        }
+    }
+
+    /// What was open at a place was refused, or failed: once a turn, since a reaction may say it again. What a person says of what is stuck
+    /// is no answer; it failed when it became stuck.
+    fn outcome(&mut self, event: &SagaEvent) {
+        let (place, failure) = match event {
+            SagaEvent::Failed { place, failure } | SagaEvent::Refused { place, failure } | SagaEvent::Stuck { place, failure } => {
+                (*place, failure)
+            }
+            SagaEvent::Answered { place, answer, .. } => match &answer.failure {
+                Some(failure) => (*place, failure),
+                None => return,
+            },
+            _ => return,
+        };
+        let Some(entry) = self.before.and_then(|saga| saga.entry(place)).filter(|entry| entry.open()) else { return };
+        let is_known = matches!(event, SagaEvent::Stuck { .. }) && entry.waits == Waits::Stuck;
+        let by_hand = self.by_hand && entry.waits != Waits::Approval;
+        let is_given_up = self.stopped && entry.work == Work::Asked;
+        if by_hand || is_given_up || is_known || self.not_done.contains(&place) {
+            return;
+        }
+        let Some(version) = self.version() else { return };
+        self.not_done.push(place);
+        let is_undo = entry.work == Work::UndoAsked;
+        self.out.push(match failure.kind {
+            FailureKind::Refused => Tallied::StepRefused(version, entry.node, is_undo),
+            _ => Tallied::StepFailed(version, entry.node, is_undo, failure.code.clone()),
+        });
     }
 
     fn of_attempts(&mut self, event: &SagaEvent) {
