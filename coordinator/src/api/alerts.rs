@@ -78,6 +78,7 @@ impl Sources {
     pub(crate) fn count(&self) -> Result<(), String> {
         self.metrics.taken_over(&self.status.takeovers());
         self.metrics.scaling(&self.scaling.told());
+        self.metrics.store(self.store.disk_bytes());
         let here = self.hosted();
         let counted = self.counted(&here)?;
         let overview = Overview::of(&counted, &self.knowledge.get().catalog);

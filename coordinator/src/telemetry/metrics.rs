@@ -196,6 +196,11 @@ impl Metrics {
         self.watched.set(as_of, breakers);
     }
 
+    /// Takes in how large the store is, if that is known.
+    pub(crate) fn store(&self, bytes: Option<u64>) {
+        self.watched.store(bytes);
+    }
+
     /// Takes in how far behind inputs are.
     pub(crate) fn lag(&self, lags: &[Lag]) {
         self.watched.lag(lags);

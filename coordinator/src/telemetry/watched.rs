@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use super::family::Family;
-use super::names::{BREAKER, CHECKPOINT_AGE, LAG_RECORDS, LAG_SECONDS, Metric, TAKEOVERS};
+use super::names::{BREAKER, CHECKPOINT_AGE, LAG_RECORDS, LAG_SECONDS, Metric, STORE_BYTES, TAKEOVERS};
 use crate::alerts::Sample;
 use crate::api::AsOf;
 use crate::runtime::Lag;
@@ -18,11 +18,12 @@ struct Levels {
     breakers: Family<f64>,
     lag_records: Family<f64>,
     lag_seconds: Family<f64>,
+    store_bytes: Family<f64>,
 }
 
 impl Levels {
-    fn all(&self) -> [&Family<f64>; 5] {
-        [&self.ages, &self.takeovers, &self.breakers, &self.lag_records, &self.lag_seconds]
+    fn all(&self) -> [&Family<f64>; 6] {
+        [&self.ages, &self.takeovers, &self.breakers, &self.lag_records, &self.lag_seconds, &self.store_bytes]
     }
 }
 
@@ -30,7 +31,8 @@ impl Watched {
     pub(super) fn new() -> Watched {
         let (ages, takeovers) = (Family::of_partitions(&CHECKPOINT_AGE), Family::of_partitions(&TAKEOVERS));
         let (lag_records, lag_seconds) = (Family::new(&LAG_RECORDS), Family::new(&LAG_SECONDS));
-        Watched(Mutex::new(Levels { ages, takeovers, breakers: Family::new(&BREAKER), lag_records, lag_seconds }))
+        let (breakers, store_bytes) = (Family::new(&BREAKER), Family::new(&STORE_BYTES));
+        Watched(Mutex::new(Levels { ages, takeovers, breakers, lag_records, lag_seconds, store_bytes }))
     }
 
     /// Takes in how old each checkpoint is, and how breakers stand; of what is not named there is nothing any more.
@@ -52,6 +54,14 @@ impl Watched {
         let mut levels = self.0.lock().expect("no panic while metrics were rendered");
         for (partition, times) in takeovers {
             *levels.takeovers.of(&[&partition.to_string()]) = *times as f64;
+        }
+    }
+
+    /// Takes in how large the store is; nothing is told of it before that is known.
+    pub(super) fn store(&self, bytes: Option<u64>) {
+        let mut levels = self.0.lock().expect("no panic while metrics were rendered");
+        if let Some(bytes) = bytes {
+            *levels.store_bytes.of(&[]) = bytes as f64;
         }
     }
 
@@ -82,4 +92,4 @@ impl Watched {
 }
 
 /// All metrics that are told here.
-pub(super) const ALL: [&Metric; 5] = [&CHECKPOINT_AGE, &TAKEOVERS, &BREAKER, &LAG_RECORDS, &LAG_SECONDS];
+pub(super) const ALL: [&Metric; 6] = [&CHECKPOINT_AGE, &TAKEOVERS, &BREAKER, &LAG_RECORDS, &LAG_SECONDS, &STORE_BYTES];

@@ -99,6 +99,11 @@ pub trait Store: Send + Sync {
     /// the store aside. Returns the error to stop with.
     fn damaged(&self, why: String) -> StoreError;
 
+    /// Bytes of the files that hold what is stored; none where they are not known. What was not flushed yet is in none.
+    fn disk_bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// Forgets everything of a partition (it is to be rebuilt from the journal). What it held is kept aside for a look: nothing that
     /// may be the only copy is ever deleted.
     fn clear(&self, partition: i32) -> Result<(), StoreError>;

@@ -328,6 +328,10 @@ impl Store for RocksStore {
         StoreError::Damaged(why)
     }
 
+    fn disk_bytes(&self) -> Option<u64> {
+        self.file_bytes()
+    }
+
     fn clear(&self, partition: i32) -> Result<(), StoreError> {
         let number = self.number(partition);
         // All of them, in order: what lies aside is one moment of the whole store.

@@ -42,6 +42,21 @@ fn a_look_is_one_moment_of_a_store_that_is_in_use() {
     assert_eq!(assert_history_prefix(&open(&path), 0), 400, "it is as its owner left it, and not marked");
 }
 
+/// What was flushed, and nothing that lies beside it.
+#[test]
+fn a_store_knows_how_large_its_files_are() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let store = open(dir.path());
+    let before = store.disk_bytes().expect("it is known");
+    (0..400).for_each(|n| store.write(&history(0, n)).expect("applies"));
+    store.flush().expect("flushed");
+    let files = std::fs::read_dir(dir.path()).expect("there is one").map(|file| file.expect("it can be read"));
+    let tables = files.filter(|file| file.path().extension().is_some_and(|end| end == "sst"));
+    let bytes: u64 = tables.map(|file| file.metadata().expect("it is there").len()).sum();
+    assert_eq!(store.disk_bytes(), Some(bytes));
+    assert!(bytes > before, "{before} bytes before, {bytes} now");
+}
+
 /// What is none is said, and nothing is made or moved for it.
 #[test]
 fn what_is_no_store_is_refused_and_left_alone() {

@@ -75,6 +75,10 @@ impl Store for Watched {
         self.store.damaged(why)
     }
 
+    fn disk_bytes(&self) -> Option<u64> {
+        self.store.disk_bytes()
+    }
+
     fn clear(&self, partition: i32) -> Result<(), StoreError> {
         self.store.clear(partition)
     }

@@ -18,7 +18,7 @@ const BOARDS: [(&str, &str); 4] = [
 ];
 
 /// What the names of metrics begin with that are about load.
-const LOAD: [&str; 15] = [
+const LOAD: [&str; 16] = [
     "ringmaster_acts_",
     "ringmaster_decide_",
     "process_",
@@ -34,6 +34,7 @@ const LOAD: [&str; 15] = [
     "ringmaster_full_polls_",
     "ringmaster_pauses_",
     "ringmaster_rout",
+    "ringmaster_store_",
 ];
 
 /// Which board a metric is on.

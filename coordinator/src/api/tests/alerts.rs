@@ -94,6 +94,24 @@ fn an_overview_names_the_alerts_that_fire() {
     assert_eq!(names, [("PartitionUnowned", "page", "one"); 2], "{told:?}");
 }
 
+/// Of a store that does not know it nothing is told: 0 would be made up.
+#[test]
+fn how_large_the_store_is_is_a_metric() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = ringmaster_store::rocks::RocksStore::open(folder.path(), PARTITIONS, 16 << 20).expect("it opens").store;
+    store.write(&Batch { partition: 0, base_offset: -1, checkpoint: checkpoint(17), rows: vec![] }).expect("applies");
+    store.flush().expect("flushed");
+    let bytes = store.disk_bytes().expect("it is known");
+    assert!(bytes > 0);
+    let told = |sources: Sources| {
+        sources.count().expect("the store can be read");
+        let text = sources.metrics.render(&[], &[], &[], &sources.knowledge.get().catalog);
+        text.lines().find_map(|line| Some(line.strip_prefix("ringmaster_store_bytes ")?.to_owned()))
+    };
+    assert_eq!(told(super::sources(Arc::new(store))), Some(bytes.to_string()));
+    assert_eq!(told(sources(Arc::default(), &SimStore::new())), None);
+}
+
 #[test]
 fn rules_are_evaluated_as_long_as_somebody_holds_that() {
     use std::sync::atomic::{AtomicI64, Ordering};

@@ -30,6 +30,14 @@ pub const LAG_SECONDS: Metric = metric(
     "How old the first of those is, by its timestamp; 0: there is none; NaN: not known",
     &["topic", "partition"],
 );
+/// How large the store is.
+pub const STORE_BYTES: Metric = metric(
+    Kind::Gauge,
+    "ringmaster_store_bytes",
+    "bytes",
+    "Bytes of the files of this instance's store, all partitions; what is not flushed yet, and what was moved aside, is in none of them",
+    &[],
+);
 /// How often partitions change hands.
 pub const TAKEOVERS: Metric = metric(
     Kind::Counter,

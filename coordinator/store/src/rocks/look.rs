@@ -37,6 +37,11 @@ impl RocksStore {
     pub fn partitions(&self) -> i32 {
         self.heads.len() as i32
     }
+
+    /// Bytes of the files that reads may need: known in memory, nothing is read for it.
+    pub(super) fn file_bytes(&self) -> Option<u64> {
+        self.db.property_int_value("rocksdb.live-sst-files-size").ok().flatten()
+    }
 }
 
 fn look_once(dir: &Path, memory: usize) -> Result<RocksStore, StoreError> {
