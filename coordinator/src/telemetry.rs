@@ -6,6 +6,7 @@
 //!
 //! Nothing here is on the hot path: a turn only adds to plain numbers.
 
+mod began;
 mod codes;
 mod counted;
 mod family;
@@ -24,7 +25,7 @@ use std::io::IsTerminal as _;
 pub(crate) use lately::Sums;
 pub(crate) use lately::Within;
 pub use metrics::Metrics;
-pub use took::StepSums;
+pub use took::{StepSeen, StepSums, StepsSeen};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Log;

@@ -15,6 +15,7 @@ use ringmaster_core::definition::compile::outline::{Outline, outline};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::at_steps::{StepPace, WaitingThere, concluded, paces, waits};
 use super::everyone::{Others, Request};
 use super::filter::there;
 use super::openapi::Problems;
@@ -137,22 +138,15 @@ pub struct DefinitionGraph {
     pub graph: Graph,
     /// What waits at each step now, by its name; steps at which nothing waits are left out.
     pub waits: BTreeMap<String, WaitingThere>,
+    /// How each step does by this version, by its name: whatever begins and ends, or emits; what is around steps is left out.
+    pub steps: BTreeMap<String, StepPace>,
+    /// How long all steps of all definitions took since the instances were started, in seconds: `time_share` is of that.
+    pub all_steps_s: f64,
     /// Of which partitions that is, and as of when.
     pub as_of: Vec<AsOf>,
     /// Which partitions are left out, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Missing>,
-}
-
-/// How much waits at a step.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct WaitingThere {
-    /// Sagas of which this is what they wait for most.
-    pub sagas: i64,
-    /// Whatever waits there: branches side by side, and items.
-    pub open: i64,
-    /// The same by reason: how many are open.
-    pub reasons: BTreeMap<String, i64>,
 }
 
 /// Ways in which a saga stands that has ended.
@@ -302,7 +296,7 @@ pub(super) async fn one(
     for_all(&sources, &request, of.partitions.as_deref(), here, add)
 }
 
-/// What a version looks like, and how much waits at each step.
+/// What a version looks like, how much waits at each step, and how it does.
 #[utoipa::path(
     get,
     path = "/api/v1/definitions/{name}/graph",
@@ -337,16 +331,20 @@ pub(super) async fn picture(
     let here = |here: &[i32]| {
         let counts = counts(&sources, here)?;
         let waits = waits(counted(&counts, &record.hash));
+        let (steps, all_steps_s) = paces(&sources.metrics, &sources.knowledge.get().catalog, &record.hash);
         let (name, version, hash) = (record.name.clone(), found.number, record.hash.clone());
         let Overview { as_of, missing, .. } = counts;
-        Ok(DefinitionGraph { name, version, hash, graph: Graph::of(&outline), waits, as_of, missing })
+        Ok(DefinitionGraph { name, version, hash, graph: Graph::of(&outline), waits, steps, all_steps_s, as_of, missing })
     };
     let add = |all: &mut DefinitionGraph, others: Others<DefinitionGraph>| {
         for other in others.answers.into_iter().filter(|other| other.hash == record.hash) {
             other.waits.into_iter().for_each(|(step, waits)| all.waits.entry(step).or_default().add(&waits));
+            other.steps.into_iter().for_each(|(step, of)| of.add_to(&mut all.steps, step));
+            all.all_steps_s += other.all_steps_s;
             all.as_of.extend(other.as_of);
             all.missing.extend(other.missing);
         }
+        concluded(&mut all.steps, &mut all.all_steps_s);
         all.as_of.sort_by_key(|one| one.partition);
         all.missing.extend(others.missing);
     };
@@ -367,23 +365,4 @@ pub(super) fn outline_of(sources: &Sources, (name, hash): (&str, &str)) -> Resul
     let found = versions(sources).into_iter().find(is_it);
     let unknown = || Problem::NotFound.because(format!("version {hash} of '{name}' is not known here (any more)"));
     outlined(&found.ok_or_else(unknown)?.record)
-}
-
-impl WaitingThere {
-    fn add(&mut self, other: &WaitingThere) {
-        self.sagas += other.sagas;
-        self.open += other.open;
-        other.reasons.iter().for_each(|(reason, open)| *self.reasons.entry(reason.clone()).or_insert(0) += open);
-    }
-}
-
-/// What waits at each step. What is of the saga as a whole is at none.
-fn waits(counts: Option<&DefinitionCounts>) -> BTreeMap<String, WaitingThere> {
-    let mut all: BTreeMap<String, WaitingThere> = BTreeMap::new();
-    for of in counts.iter().flat_map(|counts| &counts.waits) {
-        let Some(step) = &of.step else { continue };
-        let reasons = BTreeMap::from([(of.reason.clone(), of.open)]);
-        all.entry(step.clone()).or_default().add(&WaitingThere { sagas: of.sagas, open: of.open, reasons });
-    }
-    all
 }

@@ -12,6 +12,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use ringmaster_core::definition::Catalog;
 use ringmaster_core::partition::{Counters, Times};
 use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::DefinitionHash;
 
 use super::counted::{self, ByName};
 use super::foretold::{self, Foretold};
@@ -19,7 +20,7 @@ use super::lately::{Lately, Sums, Within};
 use super::names::{self, Delivery, Denied, Kind, Metric, TraceOutcome};
 use super::port::{self, Port};
 use super::scrubbed::{self, ByRow};
-use super::took::{self, StepSums, Took};
+use super::took::{self, StepSums, StepsSeen, Took};
 use super::watched::{self, Watched};
 use crate::api::{AsOf, Overview};
 use crate::runtime::{FollowedStatus, Lag, PartitionStatus, Scrubbed, TopicStatus, Totals, Usual, resident_bytes};
@@ -231,6 +232,11 @@ impl Metrics {
     /// How long steps took in all.
     pub(crate) fn step_sums(&self) -> StepSums {
         self.took.step_sums()
+    }
+
+    /// How the steps of a version do.
+    pub(crate) fn steps_seen(&self, version: &DefinitionHash) -> StepsSeen {
+        self.took.steps_seen(version)
     }
 
     /// Takes in what a look at all rows found, at this time.

@@ -7,7 +7,9 @@ use ringmaster_core::definition::Catalog;
 use ringmaster_core::partition::{End, Histogram, StepKey, Times};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::DefinitionHash;
+use ringmaster_schemas::names::Direction;
 
+use super::began::Began;
 use super::codes::Codes;
 use super::family::{Family, OTHER};
 use super::names::{self, Kind, Metric};
@@ -17,14 +19,41 @@ use crate::runtime::Usual;
 /// How many of each step have ended, with their undos, and how long they took in all, in milliseconds: by version and node.
 pub type StepSums = BTreeMap<(DefinitionHash, u16), (u64, u64)>;
 
+/// What is known of a step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StepSeen {
+    /// How long those took that have ended.
+    pub durations: Histogram,
+    /// How long they took in all, with their undos, in milliseconds.
+    pub took_ms: u64,
+    /// How many were refused.
+    pub refused: u64,
+    /// How many failed.
+    pub failed: u64,
+    /// How many began lately.
+    pub began: u64,
+}
+
+/// What is known of the steps of a version.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StepsSeen {
+    /// By node.
+    pub steps: BTreeMap<u16, StepSeen>,
+    /// How long all steps of all versions took, in milliseconds.
+    pub all_ms: u64,
+    /// In how many seconds that began which began lately; none as long as that is too short.
+    pub window_s: Option<f64>,
+}
+
 /// All that took its time since the process started.
 #[derive(Default)]
 pub(super) struct Took(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    /// But for what failed.
+    /// But for what failed, and what began.
     times: Times,
+    began: Began,
     codes: Codes,
     /// Steps that failed, by codes that have a series of their own.
     failed: BTreeMap<(StepKey, Arc<str>), u64>,
@@ -34,6 +63,9 @@ impl Kept {
     fn add(&mut self, times: &Times) {
         self.times.merge(times);
         self.times.failed.clear();
+        self.times.began.clear();
+        let age = self.began.age();
+        self.began.add(&times.began, age);
         for ((step, code), count) in &times.failed {
             let told = self.codes.add(code, *count);
             if let Some(rare) = told.gives_way {
@@ -123,10 +155,37 @@ impl Took {
         sums
     }
 
+    /// How the steps of a version do.
+    pub(super) fn steps_seen(&self, version: &DefinitionHash) -> StepsSeen {
+        let kept = self.kept();
+        let (began, window_s) = kept.began.lately(version, kept.began.age());
+        let all_ms = kept.times.steps.values().map(|of| of.sum_ms).sum();
+        let mut seen = StepsSeen { steps: BTreeMap::new(), all_ms, window_s };
+        let is_of_it = |key: &StepKey| key.0 == *version;
+        began.into_iter().for_each(|(node, count)| seen.of(node).began = count);
+        for ((_, node, direction), of) in kept.times.steps.iter().filter(|(key, _)| is_of_it(key)) {
+            let step = seen.of(*node);
+            step.took_ms += of.sum_ms;
+            if *direction == Direction::Do {
+                step.durations = *of;
+            }
+        }
+        let of_do = |key: &StepKey| is_of_it(key) && key.2 == Direction::Do;
+        kept.times.refused.iter().filter(|(key, _)| of_do(key)).for_each(|(key, count)| seen.of(key.1).refused += count);
+        kept.failed.iter().filter(|((key, _), _)| of_do(key)).for_each(|((key, _), count)| seen.of(key.1).failed += count);
+        seen
+    }
+
     /// What is watched of it, as numbers.
     pub(super) fn samples(&self, out: &mut Vec<Sample>) {
         let (_, counts) = participants(&self.kept().times);
         counts.iter().for_each(|family| family.samples(out));
+    }
+}
+
+impl StepsSeen {
+    fn of(&mut self, node: u16) -> &mut StepSeen {
+        self.steps.entry(node).or_default()
     }
 }
 
@@ -171,11 +230,9 @@ const _: () = {
 
 #[cfg(test)]
 mod tests {
-    use ringmaster_core::partition::Asked;
-    use ringmaster_schemas::names::Direction;
-
     use super::super::family::SERIES_MAX;
     use super::*;
+    use ringmaster_core::partition::Asked;
 
     fn took(ms: &[u32]) -> Histogram {
         let mut histogram = Histogram::default();

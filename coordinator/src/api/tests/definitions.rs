@@ -1,7 +1,9 @@
 //! What is deployed, over HTTP: versions, texts and pictures, with what all instances count.
 
 use ringmaster_core::definition::{DefinitionRecord, Participant as Told, Settings};
+use ringmaster_core::partition::{Histogram, Times};
 use ringmaster_schemas::journal::Encoding;
+use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{CellCount, Counts, Standing, VersionCounts, Waits};
 
 use super::elsewhere::Group;
@@ -143,4 +145,50 @@ fn whichever_instance_is_asked_counts_those_of_all() {
     group.kill("red");
     let (_, body) = get(&group.servers[0].0, "/api/v1/definitions");
     assert_eq!((&body["definitions"][0]["live"], &body["missing"][0]["partition"]), (&json!(9), &json!(2)), "{body}");
+}
+
+/// What each instance saw of a step is added up, whichever is asked; and what no instance saw is null.
+#[test]
+fn a_picture_says_how_each_step_does_by_all_instances() {
+    let knowledge = with_a_trip().0;
+    let version = hash_of(&knowledge, 0);
+    let group = Group::new(&counted(&[(version, 3)]), [&[0], &[1, 3], &[2]]);
+    let graph = |server: &Server| -> DefinitionGraph {
+        let (code, body) = get(server, "/api/v1/definitions/trip/graph");
+        assert_eq!(code, 200, "{body}");
+        serde_json::from_value(body).expect("what the API says it is")
+    };
+    let idle = graph(&group.servers[0].0).steps.remove("room").expect("it is a step");
+    assert_eq!((idle.p50_s, idle.p99_s, idle.refused_share, idle.time_share), (None, None, None, None));
+    for (metrics, ms) in group.metrics.iter().zip([4, 4, 20_000]) {
+        let took = |ms| {
+            let mut histogram = Histogram::default();
+            histogram.add(ms);
+            histogram
+        };
+        let (does, undoes) = ((version, 1, Direction::Do), (version, 1, Direction::Undo));
+        metrics.took(&Times {
+            steps: [(does, took(ms)), (undoes, took(10)), (([9; 16], 1, Direction::Do), took(20_038))].into(),
+            began: [((version, 1), 5)].into(),
+            refused: [(undoes, 7)].into(),
+            failed: [((does, "TIMEOUT".into()), 1)].into(),
+            ..Times::default()
+        });
+    }
+    group.metrics[1].took(&Times { refused: [((version, 1, Direction::Do), 1)].into(), ..Times::default() });
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    for (server, _) in &group.servers {
+        let mut picture = graph(server);
+        while picture.steps["room"].started_per_s.is_none() && std::time::Instant::now() < until {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            picture = graph(server);
+        }
+        let names: Vec<&str> = picture.steps.keys().map(String::as_str).collect();
+        let room = &picture.steps["room"];
+        assert_eq!((names, room.ended, room.refused, room.failed), (vec!["room"], 3, 1, 3), "undos are not among them");
+        assert_eq!((room.p50_s, room.p99_s), (Some(0.0043), Some(29.4)), "of two from 2 to 5 ms, and one from 10 to 30 s");
+        assert_eq!((room.refused_share, room.time_share), (Some(0.3333), Some(0.25)), "of what it took with its undos");
+        assert_eq!((room.seconds, picture.all_steps_s), (20.038, 80.152));
+        assert!(room.started_per_s.is_some_and(|rate| rate > 0.0), "15 began: {room:?}");
+    }
 }

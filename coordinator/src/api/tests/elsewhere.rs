@@ -11,6 +11,8 @@ use super::*;
 /// A group of instances over one store, each with its own ports and partitions.
 pub(super) struct Group {
     pub(super) servers: Vec<(Server, Arc<Status>)>,
+    /// Of all of them, also of those that are gone.
+    pub(super) metrics: Vec<Arc<Metrics>>,
     members: Arc<std::sync::Mutex<Vec<MemberFound>>>,
 }
 
@@ -23,7 +25,7 @@ impl Group {
     /// Each has these partitions, of a store that holds all of them: what is left there of those that others have is not told.
     pub(super) fn new(store: &SimStore, shares: [&[i32]; 3]) -> Group {
         let members = Arc::new(std::sync::Mutex::new(Vec::new()));
-        let (mut servers, mut found) = (Vec::new(), Vec::new());
+        let (mut servers, mut found, mut metrics) = (Vec::new(), Vec::new(), Vec::new());
         for (name, share) in NAMES.iter().zip(shares) {
             let (status, told) = (Arc::new(Status::default()), members.clone());
             let peers = Peers::new(move || Ok(told.lock().expect("no panic").clone())).with_patience(PATIENCE);
@@ -34,6 +36,7 @@ impl Group {
             of_it.metrics.mark(0);
             of_it.metrics.add(&Counters { started: 6, quarantined: 1, ..Counters::default() });
             of_it.metrics.mark(2_000);
+            metrics.push(of_it.metrics.clone());
             let server = serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), of_it, local()).expect("serves");
             status.given(Some(&share.iter().copied().collect()));
             status.hosts(share);
@@ -42,7 +45,7 @@ impl Group {
             servers.push((server, status));
         }
         *members.lock().expect("no panic") = found;
-        Group { servers, members }
+        Group { servers, metrics, members }
     }
 
     /// Where one of them was, something answers one question, in these words.
