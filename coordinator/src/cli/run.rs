@@ -143,33 +143,23 @@ fn run_on<B: Bus + Send + 'static>(
     let (scaling, batches) = attending::attend(&mut instance, (config, &client), (outputs, view(config)), &seen)?;
     let following = following(config, settings);
     instance.follow(Follower::new(client(&patient(config))?, following, knowledge, setup), newest.clone());
-    let known = beside::Known {
-        metrics,
-        status: status.clone(),
-        store,
-        knowledge: newest,
-        peers,
-        scaling,
-        batches,
-        durability: durability.clone(),
-    };
+    let (watched, durable) = (status.clone(), durability.clone());
+    let known = beside::Known { metrics, status: watched, store, knowledge: newest, peers, scaling, batches, durability: durable };
     let sources = beside::sources(config, shown, known, client);
     let beside = beside::start(listener.zip(port), sources, telling);
     if beside.is_ok() {
-        tracing::info!(
-            instance = config.instance,
-            workers = config.workers,
-            partitions = config.partitions,
-            api,
-            durability = durability.as_deref(),
-            "started"
-        );
+        say_started(config, &api, durability.as_deref());
         watch(&instance, &status, config.partitions, stop);
     }
     instance.stop();
     let stopped = instance.join();
     drop(beside?);
     finished(stopped)
+}
+
+fn say_started(config: &Config, api: &str, durability: Option<&str>) {
+    let Config { instance, workers, partitions, .. } = config;
+    tracing::info!(instance, workers, partitions, api, durability, "started");
 }
 
 /// How what is deployed is followed.

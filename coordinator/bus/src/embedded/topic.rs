@@ -155,5 +155,10 @@ mod tests {
         assert_eq!(names, ["0", "1", "2", "topic"]);
         let opened = TopicLog::open(&path, Settings::default(), true).expect("it opens");
         assert_eq!((opened.id, opened.partitions.len()), ([7; 16], 3));
+        let described = opened.describe("t");
+        assert_eq!((described.copies, described.settings.len()), (Some(1), DEFAULTS.len()));
+        drop(opened);
+        let flushed = TopicLog::open(&path, Settings { sync: Sync::Always, ..Settings::default() }, true).expect("it opens");
+        assert_eq!(flushed.describe("t").settings.last(), Some(&("flush.messages".to_owned(), "1".to_owned())));
     }
 }
