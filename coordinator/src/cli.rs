@@ -11,6 +11,7 @@ mod backup;
 mod batch;
 mod beside;
 mod buses;
+mod confirm;
 mod definitions;
 mod deploy;
 mod entries;

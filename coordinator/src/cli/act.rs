@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 use ringmaster_bus::Bus;
 use ringmaster_schemas::journal::Turn;
 use ringmaster_schemas::names::Topics;
@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::asking::{Asked, post};
 use super::buses::{self, Access, on_bus};
+use super::confirm::Confirming;
 use super::definitions::say;
 use super::exit::{Exit, Failure};
 use super::saga::check_id;
@@ -47,6 +48,8 @@ pub(super) struct ActArguments {
     /// How many seconds to wait for the answer; over HTTP at most 8.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     timeout: u64,
+    #[command(flatten)]
+    confirming: Confirming,
     #[command(flatten)]
     asked: Asked,
 }
@@ -96,6 +99,10 @@ pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write
     };
     let body = body_of(arguments, value);
     body.check_kind().map_err(|why| usage(why.to_owned()))?;
+    if cannot_be_taken_back(arguments.act) {
+        let step = arguments.step.as_ref().map_or_else(String::new, |step| format!(", step {step}"));
+        arguments.confirming.ask(&format!("{} {}{step}", name_of(arguments.act), arguments.id))?;
+    }
     // Where there is an address, or where nobody else reaches the bus, the coordinator itself brings it.
     if arguments.asked.api.is_some() || config.bus == BusKind::Embedded {
         let answer = post(config, arguments.asked.api.as_ref(), &body)?;
@@ -109,6 +116,16 @@ pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write
     let patience = Duration::from_secs(arguments.timeout);
     let turn = on_bus!(&mut any, bus => send(bus, &topics, (&body, &arguments.by), patience)?);
     answer(&arguments.id, turn, out)
+}
+
+/// As it stands on the command line.
+fn name_of(act: Act) -> String {
+    act.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+/// A person is asked before it. What is tried again, or held up and let go on, is as it was by another act.
+fn cannot_be_taken_back(act: Act) -> bool {
+    !matches!(act, Act::Retry | Act::Pause | Act::Resume)
 }
 
 /// What is asked for, whichever way it goes.

@@ -11,7 +11,8 @@ use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand, ValueEnum};
 use ringmaster_schemas::names::percent_encode;
 use serde_json::value::RawValue;
 
@@ -40,6 +41,13 @@ const ASK_EVERY: Duration = Duration::from_millis(500);
 
 /// That there is no such batch is believed when it is said so often, one behind the other.
 const UNKNOWN_MAX: usize = 20;
+
+/// Nobody begins many by one event: whoever tries is told what is for that.
+fn acts_of_many() -> impl TypedValueParser<Value = Act> {
+    let shown = |act: &Act| Some(act.to_possible_value()?.hide(*act == Act::Start));
+    let all = Act::value_variants().iter().filter_map(shown);
+    PossibleValuesParser::new(all).map(|name| Act::from_str(&name, false).expect("it is one of them"))
+}
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BatchCommand {
@@ -87,6 +95,7 @@ pub(super) enum BatchCommand {
 pub(super) struct PreviewArguments {
     /// What to do: cancel, pause, resume; with what is stuck: retry, skip, or resolve (say how all of them ended); with what waits for an
     /// approval: approve or refuse.
+    #[arg(value_parser = acts_of_many())]
     act: Act,
     #[command(flatten)]
     filter: FilterArguments,

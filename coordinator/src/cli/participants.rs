@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::arguments::Asked;
 use super::asking::{ask_typed, post};
 use super::buses::{self, Access, on_bus};
+use super::confirm::Confirming;
 use super::definitions::say;
 use super::exit::{Exit, Failure};
 use super::text::{self, printable};
@@ -82,6 +83,8 @@ pub(super) struct PauseArguments {
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     timeout: u64,
     #[command(flatten)]
+    confirming: Confirming,
+    #[command(flatten)]
     asked: Asked,
     /// A JSON object: which partitions did it, which did not and why, and of which nothing was heard.
     #[arg(long)]
@@ -100,6 +103,9 @@ struct Became {
 
 /// `ringmaster participant pause NAME`, and `resume`
 pub(super) fn act(config: &Config, act: ParticipantAct, arguments: &PauseArguments, out: &mut dyn Write) -> Result<(), Failure> {
+    if act == ParticipantAct::Pause {
+        arguments.confirming.ask(&format!("pause {}: all that would be asked of it is parked", arguments.participant))?;
+    }
     // Where there is an address, or where nobody else reaches the bus, the coordinator itself brings it.
     let became = match arguments.asked.api.is_some() || config.bus == BusKind::Embedded {
         true => over_http(config, act, arguments)?,

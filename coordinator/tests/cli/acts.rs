@@ -32,7 +32,8 @@ impl Site {
     }
 
     fn acts(&self, arguments: &[&str]) -> (i32, String) {
-        let (code, said, errors) = self.ringmaster(&[&["act"], arguments, &["--by", "ann", "--why", "looked into it"]].concat());
+        let (code, said, errors) =
+            self.ringmaster(&[&["act"], arguments, &["--yes", "--by", "ann", "--why", "looked into it"]].concat());
         (code, said + &errors)
     }
 }
@@ -84,7 +85,7 @@ fn an_act_comes_once_however_often_it_is_sent() {
     assert_eq!((code, &again["type"], &again["reason"]), (409, &"/problems/rejected".into(), &"NOT_POSSIBLE".into()), "{again}");
     let answer = caller.post("/api/v1/acts", "{\"act\":\"pause\"", &[]).expect("an answer");
     assert!(answer.code == 400 && answer.body.contains("/problems/bad-request"), "{}", answer.body);
-    assert_eq!(site.said(&["participant", "pause", "hotel", "--by", "ann", "--why", "they move"]), PAUSED);
+    assert_eq!(site.said(&["participant", "pause", "hotel", "--yes", "--by", "ann", "--why", "they move"]), PAUSED);
     let (code, said, _) = site.ringmaster(&["participant", "resume", "hotel", "--by", "ann", "--why", "they are back", "--json"]);
     let said: Value = serde_json::from_str(&said).expect("JSON");
     assert_eq!((code, &said["done"]), (0, &json!([0, 1, 2, 3])), "{said}");
@@ -103,7 +104,7 @@ fn who_acts_is_whoever_the_token_says() {
     blocking::append(&mut site.log().client(), "orders", partition_of(b"ord-1", 4), &record).expect("appended");
     site.guarded(&["viewer", "operator", "approver:risk"]);
     let coordinator = site.start_as("https");
-    let pause = ["act", "pause", ORDER, "--by", "somebody-else", "--why", "stocktaking"];
+    let pause = ["act", "pause", ORDER, "--yes", "--by", "somebody-else", "--why", "stocktaking"];
     for token in ["viewer", "approver:risk"] {
         let (code, said) = site.by(token, &pause);
         assert!(code == 11 && said.contains("takes the role operator"), "{token}: {code} {said}");

@@ -87,7 +87,7 @@ fn what_moved_on_is_left_alone_and_what_cannot_be_is_told() {
     let site = many(TRIPS);
     let coordinator = site.start();
     let pause = site.preview(&["pause", "--definition", "trip"], TRIPS);
-    let one = ["act", "pause", "trip/t-3", "--why", "asked by phone", "--by", "eve"];
+    let one = ["act", "pause", "trip/t-3", "--yes", "--why", "asked by phone", "--by", "eve"];
     assert_eq!(site.ringmaster(&one).0, 0);
     let all = TRIPS.to_string();
     let (code, said) = site.batch(&["start", &pause, "--expected", &all, "--rate", "5000"]);
@@ -132,6 +132,8 @@ fn a_batch_is_paused_resumed_and_stopped() {
 #[test]
 fn what_says_too_little_is_refused() {
     let site = site();
+    let (_, help) = site.batch(&["preview", "--help"]);
+    assert!(help.contains("- resolve:") && !help.contains("- start:"), "{help}");
     let (code, said) = site.batch(&["preview", "cancel", "--stuck", "--why", "w"]);
     assert!(code == 5 && said.contains("does not answer"), "nobody runs: {code} {said}");
     let coordinator = site.start();

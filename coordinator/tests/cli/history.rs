@@ -30,7 +30,7 @@ fn a_story_is_told_in_pages_as_by_the_command_line() {
     let coordinator = site.start();
     site.until_listed(2);
     for act in ["pause", "resume", "cancel"] {
-        assert_eq!(site.ringmaster(&["act", act, ID, "--by", "ann", "--why", "looked into it"]).0, 0, "{act}");
+        assert_eq!(site.ringmaster(&["act", act, ID, "--yes", "--by", "ann", "--why", "looked into it"]).0, 0, "{act}");
     }
     let whole = site.page(&format!("id={ID}"));
     assert!(whole.next_cursor.is_none() && whole.complete && whole.gone.is_none(), "{whole:?}");
@@ -106,9 +106,9 @@ fn what_people_did_is_listed_with_what_became_of_it() {
     site.until_listed(2);
     assert_eq!(site.said(&["act-list"]), "0 acts\n");
     for (act, by, code) in [("pause", "ann", 0), ("pause", "bob", 12), ("resume", "ann", 0)] {
-        assert_eq!(site.ringmaster(&["act", act, ID, "--by", by, "--why", "looked into it"]).0, code, "{act} by {by}");
+        assert_eq!(site.ringmaster(&["act", act, ID, "--yes", "--by", by, "--why", "looked into it"]).0, code, "{act} by {by}");
     }
-    assert_eq!(site.ringmaster(&["participant", "pause", "hotel", "--by", "ann", "--why", "they move"]).0, 0);
+    assert_eq!(site.ringmaster(&["participant", "pause", "hotel", "--yes", "--by", "ann", "--why", "they move"]).0, 0);
     let of_saga: Vec<ActLine> = site
         .lines(&["act-list", "--saga", ID, "--json"])
         .into_iter()

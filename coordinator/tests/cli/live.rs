@@ -69,7 +69,7 @@ fn a_saga_is_watched_to_its_end_though_the_coordinator_is_killed() {
     coordinator.child.kill().expect("killed");
     coordinator.child.wait().expect("it is gone");
     let again = site.start();
-    let (code, _, errors) = site.ringmaster(&["act", "approve", ID, "--by", "ann", "--why", "the papers are in order"]);
+    let (code, _, errors) = site.ringmaster(&["act", "approve", ID, "--yes", "--by", "ann", "--why", "the papers are in order"]);
     assert_eq!(code, 0, "{errors}");
     let last: Value = serde_json::from_str(&json.lines.by_ref().last().expect("it ends")).expect("one object a line");
     assert!(last["status"] == "completed" && last["ended_at"].is_string(), "{last}");

@@ -62,7 +62,7 @@ fn a_wrong_command_line_is_told_with_what_is_right() {
     assert!(code == Some(2) && has_all && !errors.contains("were not provided"), "{errors}");
     let (code, errors) = told(&["participants"], &[("RINGMASTER_CONFIG", "ringmaster.toml")]);
     assert!(code == Some(2) && errors.contains("a script, or a command: pause, resume, list or scaling"), "{errors}");
-    let cancel = ["act", "cancel", "order-fulfilment/ord-1", "--why", "asked by phone"];
+    let cancel = ["act", "cancel", "order-fulfilment/ord-1", "--yes", "--why", "asked by phone"];
     let (code, errors) = told(&cancel, &[]);
     assert!(code == Some(2) && errors.contains("say who acts by --by NAME, or by the variable USER"), "{errors}");
     let (code, errors) = told(&["participant", "pause", "payment", "--why", "they move"], &[]);

@@ -104,7 +104,7 @@ fn a_paused_participant_is_listed_with_what_is_parked_and_resumed() {
 #[test]
 fn questions_and_acts_that_make_no_sense_say_why() {
     let site = site_of("trip", TRIP, &[]);
-    let pause = ["participant", "pause", "hotel", "--by", "ann"];
+    let pause = ["participant", "pause", "hotel", "--yes", "--by", "ann"];
     let with = |more: &[&'static str]| [&pause[..], more].concat();
     for (arguments, exit, says) in [
         (with(&["--why", "they move"]), 5, "does not answer"),

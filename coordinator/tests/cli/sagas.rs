@@ -261,7 +261,7 @@ fn questions_that_have_no_answer_say_why() {
         (&["saga", "why", "trip"], 2, "is not a saga id"),
         (&["saga", "history", "trip/unknown"], 9, "the journal has nothing of 'trip/unknown'"),
         (&["saga", "history", "a/b/C"], 2, "is not a saga id"),
-        (&["act", "cancel", "a/b/C", "--by", "ann", "--why", "asked"], 2, "is not a saga id"),
+        (&["act", "cancel", "a/b/C", "--yes", "--by", "ann", "--why", "asked"], 2, "is not a saga id"),
     ] {
         let (code, said, errors) = site.ringmaster(arguments);
         assert!(code == exit && said.is_empty() && errors.contains(says), "{arguments:?}: {code} {said}{errors}");

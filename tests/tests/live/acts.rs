@@ -26,8 +26,9 @@ fn a_stuck_order_is_asked_again_resolved_and_stays_so() {
         answer(step, 1, r#""succeeded"},"body":{"reservation_id":"r-1","charge_id":"c-1"}"#);
     }
     until("shipping is asked", || world.command_count("shipping") == 1);
-    let act =
-        |arguments: &[&str]| world.ringmaster(&[&["act"], arguments, &["--by", "ann", "--why", "seen in the books"]].concat());
+    let act = |arguments: &[&str]| {
+        world.ringmaster(&[&["act"], arguments, &["--yes", "--by", "ann", "--why", "seen in the books"]].concat())
+    };
     said(&act(&["retry", &id]), 12, "NOT_STUCK");
     answer("ship", 1, r#""failed","code":"BROKEN","retryable":false},"body":null"#);
     until("it is stuck", || coordinator.metric("ringmaster_saga_steps_stuck_total") == 1.0);
@@ -69,7 +70,8 @@ fn a_stuck_order_is_asked_again_resolved_and_stays_so() {
 fn an_act_that_nobody_takes_is_told_and_taken_later() {
     let world = World::bare("acts without a coordinator");
     world.apply_topics();
-    let act = || world.ringmaster(&["act", "cancel", "order-fulfilment/o-1", "--by", "ann", "--why", "x", "--timeout", "1"]);
+    let act =
+        || world.ringmaster(&["act", "cancel", "order-fulfilment/o-1", "--yes", "--by", "ann", "--why", "x", "--timeout", "1"]);
     said(&act(), 10, "nobody took it within the time");
     let mut coordinator = world.coordinator("blue");
     coordinator.wait_ready();
@@ -94,7 +96,7 @@ fn a_paused_order_goes_on_when_it_is_resumed() {
     world.place("none", 0..1);
     let key = orders::key(RUN, 0);
     let id = format!("{}/{key}", orders::SAGA);
-    let act = |act: &str| world.ringmaster(&["act", act, &id, "--by", "ann", "--why", "the customer calls"]);
+    let act = |act: &str| world.ringmaster(&["act", act, &id, "--yes", "--by", "ann", "--why", "the customer calls"]);
     until("inventory is asked", || world.command_count("inventory") == 1);
     said(&act("resume"), 12, "NOT_POSSIBLE: it is not paused");
     said(&act("pause"), 0, "done");

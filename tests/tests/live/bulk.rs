@@ -72,7 +72,7 @@ fn a_bulk_order_of_300_lines_does_each_line_once_over_crashes() {
         let address = format!("api.listen={}", coordinator.address);
         world.ringmaster(&[arguments, &["--set", &address]].concat())
     };
-    let act = |arguments: &[&str]| ask(&[&["act"], arguments, &["--by", "ann", "--why", "looked into it"]].concat());
+    let act = |arguments: &[&str]| ask(&[&["act"], arguments, &["--yes", "--by", "ann", "--why", "looked into it"]].concat());
     said(&ask(&["saga", "list"]), 0, &["items, 1 held", "1 saga;"]);
     said(&ask(&["saga", "list", "--stuck"]), 0, &[&item, "stuck: ADDRESS_REFUSED", "1 saga;"]);
     said(

@@ -68,7 +68,7 @@ fn many_are_cancelled_as_they_were_seen_over_a_takeover() {
     let (blue, green) = (world.owner("blue"), world.owner("green"));
     wait_shared("both have a share", &[&blue, &green]);
     let api = green.address.to_string();
-    let pause = world.ringmaster(&["participant", "pause", "inventory", "--by", "ann", "--why", "they move"]);
+    let pause = world.ringmaster(&["participant", "pause", "inventory", "--yes", "--by", "ann", "--why", "they move"]);
     said(&pause, 0, &["8 of 8"]);
     world.place("none", 0..ORDERS);
     let parked = || blue.metric("ringmaster_partition_parked") + green.metric("ringmaster_partition_parked");
@@ -84,7 +84,7 @@ fn many_are_cancelled_as_they_were_seen_over_a_takeover() {
     // One of them ends, one moves on to where it could be cancelled still, and more come that were not seen.
     let (first, second) = (saga(0), saga(1));
     for (act, saga) in [("cancel", &first), ("pause", &second)] {
-        said(&world.ringmaster(&["act", act, saga, "--by", "eve", "--why", "asked by phone"]), 0, &["done"]);
+        said(&world.ringmaster(&["act", act, saga, "--yes", "--by", "eve", "--why", "asked by phone"]), 0, &["done"]);
     }
     let arguments = ["batch", "start", &id, "--expected", &all, "--rate", "40", "--by", "bob", "--api", &api];
     let mut acting = Process::start("batch-start", &binary("ringmaster"), &arguments, world.folder());
@@ -148,7 +148,7 @@ fn many_that_are_stuck_are_resolved_by_what_the_books_say() {
     let id = preview(&world, &api, &[&resolve[..], &["--value", value]].concat(), keys.len() as u64);
     // One is asked again meanwhile: what was said of it is not to be said any more.
     let moved = format!("{}/{}", orders::SAGA, keys[0]);
-    said(&world.ringmaster(&["act", "retry", &moved, "--by", "bob", "--why", "it is back"]), 0, &["done"]);
+    said(&world.ringmaster(&["act", "retry", &moved, "--yes", "--by", "bob", "--why", "it is back"]), 0, &["done"]);
     let start = world.ringmaster(&["batch", "start", &id, "--expected", "3", "--by", "ann", "--api", &api]);
     let told = said(&start, 12, &["2 done, 1 moved on"]);
     assert!(told.contains(&format!("{moved}  MOVED_ON")), "{told}");

@@ -14,9 +14,10 @@ fn a_paused_participant_is_asked_nothing_until_it_is_resumed() {
     let world = World::bare("paused");
     world.apply_topics();
     let on_it = |arguments: &[&str]| {
-        world.ringmaster(&[&["participant"], arguments, &["--by", "ann", "--why", "they move", "--timeout", "60"]].concat())
+        world
+            .ringmaster(&[&["participant"], arguments, &["--yes", "--by", "ann", "--why", "they move", "--timeout", "60"]].concat())
     };
-    let nobody = world.ringmaster(&["participant", "pause", "shipping", "--by", "bob", "--why", "x", "--timeout", "1"]);
+    let nobody = world.ringmaster(&["participant", "pause", "shipping", "--yes", "--by", "bob", "--why", "x", "--timeout", "1"]);
     said(&nobody, 10, "nobody took it within the time in partitions 0, 1, 2, 3, 4, 5, 6, 7");
     let mut coordinator = world.coordinator("blue");
     coordinator.wait_ready();

@@ -137,7 +137,7 @@ fn orders_that_were_missed_are_started_once() {
     );
     std::fs::write(world.folder().join("order.json"), by_hand).expect("a file can be written");
     let hand = ["--by", "ann", "--why", "they were missed"];
-    said(&world.ringmaster(&[&["act", "start", &id(0), "--event", "order.json"], &hand[..]].concat()), 0, &["done"]);
+    said(&world.ringmaster(&[&["act", "start", &id(0), "--yes", "--event", "order.json"], &hand[..]].concat()), 0, &["done"]);
     until("it is known", || coordinator.saga(&id(0)).is_some());
 
     let address = coordinator.address.to_string();
