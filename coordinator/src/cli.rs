@@ -238,10 +238,13 @@ fn about_quarantine(config: &Config, command: &QuarantineCommand, out: &mut dyn 
     }
 }
 
-/// `ringmaster participant pause`, `resume` and `list`
+/// `ringmaster participant` with a command
 fn about_participants(config: &Config, command: &ParticipantCommand, out: &mut dyn Write) -> Result<(), Failure> {
     let (act, arguments) = match command {
         ParticipantCommand::List { json, asked } => return participants::list(config, asked.api.as_ref(), *json, out),
+        ParticipantCommand::Show { participant, json, asked } => {
+            return participants::show(config, asked.api.as_ref(), (participant, *json), out);
+        }
         ParticipantCommand::Scaling { participant, json, asked } => {
             return scaling::scaling(config, asked.api.as_ref(), (participant.as_deref(), *json), out);
         }

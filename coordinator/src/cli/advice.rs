@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 /// Missing arguments, as errors name them, and what is said of each.
 const MISSING: [(&str, &str); 2] = [
     ("--by ", "say who acts by --by NAME, or by the variable USER"),
-    ("<SCRIPT>", "'participant' takes a script, or a command: pause, resume, list or scaling"),
+    ("<SCRIPT>", "'participant' takes a script, or a command: pause, resume, list, show or scaling"),
 ];
 
 /// The same error, with advice where there is any.

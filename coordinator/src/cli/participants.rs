@@ -1,6 +1,8 @@
 //! `participant pause`, `resume` and `list`: whether participants are asked. Each partition has a breaker of its own for each of them,
 //! so that an act goes to all partitions, and each of them answers in its journal.
 
+mod show;
+
 use std::fmt::Write as _;
 use std::io::Write;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use ringmaster_core::intake::ParticipantAct;
 use ringmaster_schemas::names::Topics;
 use serde_json::{Value, json};
 
+pub(super) use self::show::show;
 use super::arguments::Asked;
 use super::asking::{ask_typed, post};
 use super::buses::{self, Access, on_bus};
@@ -45,6 +48,18 @@ pub(super) enum ParticipantCommand {
     /// Asks the running coordinator, as of its last checkpoint (at most two seconds old).
     List {
         /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Show one participant: how it stands, what it was asked, and what has become of that.
+    #[command(after_help = "Example:\n  ringmaster participant show payment")]
+    Show {
+        /// The participant, for example payment.
+        #[arg(value_name = "NAME")]
+        participant: String,
+        /// A JSON object.
         #[arg(long)]
         json: bool,
         #[command(flatten)]

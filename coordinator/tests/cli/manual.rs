@@ -58,10 +58,10 @@ fn a_wrong_command_line_is_told_with_what_is_right() {
         (done.status.code(), String::from_utf8(done.stderr).expect("UTF-8"))
     };
     let (code, errors) = told(&["participants"], &[]);
-    let has_all = ["pause", "resume", "list", "scaling", "<SCRIPT>"].iter().all(|word| errors.contains(word));
+    let has_all = ["pause", "resume", "list", "show", "scaling", "<SCRIPT>"].iter().all(|word| errors.contains(word));
     assert!(code == Some(2) && has_all && !errors.contains("were not provided"), "{errors}");
     let (code, errors) = told(&["participants"], &[("RINGMASTER_CONFIG", "ringmaster.toml")]);
-    assert!(code == Some(2) && errors.contains("a script, or a command: pause, resume, list or scaling"), "{errors}");
+    assert!(code == Some(2) && errors.contains("a script, or a command: pause, resume, list, show or scaling"), "{errors}");
     let cancel = ["act", "cancel", "order-fulfilment/ord-1", "--yes", "--why", "asked by phone"];
     let (code, errors) = told(&cancel, &[]);
     assert!(code == Some(2) && errors.contains("say who acts by --by NAME, or by the variable USER"), "{errors}");

@@ -66,6 +66,10 @@ fn a_paused_participant_is_listed_with_what_is_parked_and_resumed() {
     for word in ["PARTICIPANT", "hotel", "paused", "ann", "they move", "bank", "asked", "1 of 2 not asked as usual"] {
         assert!(table.contains(word), "{word}: {table}");
     }
+    let one = site.said(&["participant", "show", "hotel"]);
+    for words in ["they move", "0 asked + 0 asked again = 0 succeeded", "parkings: 1", "participant scaling hotel"] {
+        assert!(one.contains(words) && !one.contains("bank"), "{words}: {one}");
+    }
     for arguments in [&["saga", "list"][..], &["saga", "list", "--parked"], &["saga", "list", "--parked", "--participant", "hotel"]]
     {
         let list = site.said(arguments);
@@ -122,6 +126,8 @@ fn questions_and_acts_that_make_no_sense_say_why() {
     let coordinator = site.start();
     let (code, _, errors) = site.ringmaster(&["saga", "list", "--parked", "--participant", "hotl"]);
     assert!(code == 9 && errors.contains("no saga that is deployed asks 'hotl'; there is bank, hotel"), "{errors}");
+    let (code, _, errors) = site.ringmaster(&["participant", "show", "h/ö%"]);
+    assert!(code == 9 && errors.contains("there is no participant 'h/ö%'; there is bank, hotel"), "{errors}");
     assert!(site.said(&["participant", "list", "--set", "prefix=ringmaster"]).contains("hotel"), "settings may stand behind it");
     assert_eq!(coordinator.stop().0, Some(0));
 }
