@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use ringmaster_core::definition::{Catalog, Verb};
-use ringmaster_core::partition::BOUNDS_MS;
+use ringmaster_core::partition::Histogram;
 use ringmaster_schemas::names::unhex;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -113,20 +113,11 @@ fn rounded(number: f64) -> f64 {
     (number * 10_000.0).round() / 10_000.0
 }
 
-/// Within which time, in seconds, this part of what these buckets count lies, as Prometheus estimates it: even within a bucket. None for
-/// none, and beyond the last bound.
+/// Within which time, in seconds, this part of what these buckets count lies.
 fn quantile(buckets: &[u64], part: f64) -> Option<f64> {
-    let rank = part * buckets.iter().sum::<u64>() as f64;
-    let (mut below, mut lower) = (0, 0.0);
-    for (bound, count) in BOUNDS_MS.iter().zip(buckets) {
-        let (upper, reached) = (f64::from(*bound), (below + count) as f64);
-        if *count > 0 && reached >= rank {
-            let ms = lower + (upper - lower) * (rank - below as f64) / *count as f64;
-            return Some(rounded(ms / 1_000.0));
-        }
-        (below, lower) = (below + count, upper);
-    }
-    None
+    let mut took = Histogram::default();
+    took.counts.iter_mut().zip(buckets).for_each(|(count, known)| *count = *known);
+    took.quantile_ms(part).map(|ms| rounded(ms / 1_000.0))
 }
 
 impl WaitingThere {
@@ -150,7 +141,7 @@ pub(super) fn waits(counts: Option<&DefinitionCounts>) -> BTreeMap<String, Waiti
 
 #[cfg(test)]
 mod tests {
-    use ringmaster_core::partition::Histogram;
+    use ringmaster_core::partition::BOUNDS_MS;
 
     use super::*;
 
