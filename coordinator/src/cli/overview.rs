@@ -83,11 +83,11 @@ pub(super) fn lately(overview: &Overview) -> Vec<String> {
     let of = overview.lately.iter().map(|of| {
         let Rates { within_s, started_per_s, completed_per_s, compensated_per_s } = of.minute;
         let rates = format!("{started_per_s:.1}/s started, {completed_per_s:.1}/s completed, {compensated_per_s:.1}/s compensated");
-        let took = match (of.saga_time.p50_s, of.saga_time.p99_s) {
-            (Some(p50_s), Some(p99_s)) => {
-                format!("; half of those that ended took at most {}, 99 % {}", seconds(p50_s), seconds(p99_s))
-            }
-            _ => String::new(),
+        let at_most = |s: Option<f64>| s.map_or_else(|| "more than an hour".to_owned(), seconds);
+        let (p50, p99) = (at_most(of.saga_time.p50_s), at_most(of.saga_time.p99_s));
+        let took = match of.saga_time.buckets.is_empty() {
+            true => String::new(),
+            false => format!("; half of those that ended took at most {p50}, 99 % {p99}"),
         };
         format!("in the last {}: {rates}{took}", seconds(within_s))
     });
@@ -147,7 +147,7 @@ fn steps(steps: &[StepTime]) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{AlertBrief, Lately, SagaTime};
+    use crate::api::{AlertBrief, Lately, SagaTime, SagaTimeBucket};
 
     #[test]
     fn an_overview_is_read_from_the_top() {
@@ -193,7 +193,8 @@ mod tests {
     #[test]
     fn what_happened_lately_and_what_fires_is_said() {
         let minute = Rates { within_s: 60.0, started_per_s: 12.34, completed_per_s: 11.0, compensated_per_s: 0.04 };
-        let saga_time = SagaTime { p50_s: Some(0.012), p99_s: Some(2.5), buckets: vec![] };
+        let buckets = vec![SagaTimeBucket { up_to_s: Some(5.0), sagas: 9 }];
+        let saga_time = SagaTime { p50_s: Some(0.012), p99_s: None, buckets };
         let alert = |severity: &str| AlertBrief {
             name: "SagaStuck".to_owned(),
             severity: severity.to_owned(),
@@ -206,7 +207,7 @@ mod tests {
         assert_eq!(
             super::lately(&overview),
             [
-                "in the last 60 s: 12.3/s started, 11.0/s completed, 0.0/s compensated; half of those that ended took at most 12 ms, 99 % 2.5 s",
+                "in the last 60 s: 12.3/s started, 11.0/s completed, 0.0/s compensated; half of those that ended took at most 12 ms, 99 % more than an hour",
                 "2 alerts fire, 1 of them page: 2 sagas are \\u{1b}stuck; `ringmaster alerts` says what to do",
             ]
         );
