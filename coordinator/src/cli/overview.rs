@@ -94,8 +94,9 @@ pub(super) fn lately(overview: &Overview) -> Vec<String> {
     let pages = overview.alerts.iter().filter(|alert| alert.severity == "page").count();
     let firing = match overview.alerts.as_slice() {
         [] => None,
+        [one] => Some(format!("an alert fires: {}; `ringmaster alerts` says what to do", printable(one.summary.as_bytes()))),
         [first, ..] => Some(format!(
-            "{} alerts fire, {pages} of them page: {}; `ringmaster alerts` says what to do",
+            "{} alerts fire, of which {pages} page: {}; `ringmaster alerts` says what to do",
             overview.alerts.len(),
             printable(first.summary.as_bytes())
         )),
@@ -208,9 +209,11 @@ mod tests {
             super::lately(&overview),
             [
                 "in the last 60 s: 12.3/s started, 11.0/s completed, 0.0/s compensated; half of those that ended took at most 12 ms, 99 % more than an hour",
-                "2 alerts fire, 1 of them page: 2 sagas are \\u{1b}stuck; `ringmaster alerts` says what to do",
+                "2 alerts fire, of which 1 page: 2 sagas are \\u{1b}stuck; `ringmaster alerts` says what to do",
             ]
         );
+        let one = Overview { alerts: vec![alert("warn")], ..Overview::default() };
+        assert_eq!(super::lately(&one), ["an alert fires: 2 sagas are \\u{1b}stuck; `ringmaster alerts` says what to do"]);
         assert!(super::lately(&Overview::default()).is_empty());
     }
 
