@@ -22,14 +22,21 @@ type StepKey = (Number, u16, bool);
 pub(in crate::partition) struct Lately {
     /// By version: those that did everything, and those that undid it.
     sagas: Vec<[Histogram; 2]>,
-    steps: HashMap<StepKey, Histogram>,
-    began: HashMap<(Number, u16), u64>,
-    refused: HashMap<StepKey, u64>,
+    /// By version, and by node, its undo behind it: a step is found without a hash.
+    steps: Vec<Vec<OfStep>>,
     /// By code, too.
     failed: HashMap<(StepKey, Arc<str>), u64>,
     participants: Vec<Asked>,
     pub(in crate::partition) appends: Histogram,
     pub(in crate::partition) releases: Histogram,
+}
+
+/// What happened to a step, or to its undo.
+#[derive(Debug, Default, Clone, PartialEq)]
+struct OfStep {
+    took: Histogram,
+    began: u64,
+    refused: u64,
 }
 
 /// The place of a number, made if there is none.
@@ -46,8 +53,8 @@ impl Lately {
     pub(in crate::partition) fn happened(&mut self, tallied: &[Tallied]) {
         for one in tallied {
             match *one {
-                Tallied::StepBegan(version, node) => *self.began.entry((version, node)).or_default() += 1,
-                Tallied::StepRefused(version, node, is_undo) => *self.refused.entry((version, node, is_undo)).or_default() += 1,
+                Tallied::StepBegan(version, node) => self.step((version, node, false)).began += 1,
+                Tallied::StepRefused(version, node, is_undo) => self.step((version, node, is_undo)).refused += 1,
                 Tallied::StepFailed(version, node, is_undo, ref code) => self.failed((version, node, is_undo), code),
                 Tallied::Started => {}
                 Tallied::Completed(version, ms) => numbered(&mut self.sagas, version)[0].add(ms),
@@ -62,9 +69,18 @@ impl Lately {
                 }
                 Tallied::Late(number) => numbered(&mut self.participants, number).late += 1,
                 Tallied::Parked(number) => numbered(&mut self.participants, number).parkings += 1,
-                Tallied::Step(version, ms, node, is_undo) => self.steps.entry((version, node, is_undo)).or_default().add(ms),
+                Tallied::Step(version, ms, node, is_undo) => self.step((version, node, is_undo)).took.add(ms),
             }
         }
+    }
+
+    fn step(&mut self, (version, node, is_undo): StepKey) -> &mut OfStep {
+        let nodes = numbered(&mut self.steps, version);
+        let place = usize::from(node) * 2 + usize::from(is_undo);
+        if nodes.len() <= place {
+            nodes.resize_with(place + 1, OfStep::default);
+        }
+        &mut nodes[place]
     }
 
     fn failed(&mut self, step: StepKey, code: &Arc<str>) {
@@ -75,7 +91,7 @@ impl Lately {
 
     /// All of it, by names; it begins anew.
     pub(in crate::partition) fn take(&mut self, names: &Names) -> Times {
-        let Lately { sagas, steps, began, refused, failed, participants, appends, releases } = std::mem::take(self);
+        let Lately { sagas, steps, failed, participants, appends, releases } = std::mem::take(self);
         let mut times = Times { appends, releases, ..Times::default() };
         for (both, version) in sagas.into_iter().zip(&names.versions) {
             let known = [true, false].into_iter().zip(both).filter(|(_, of)| of.count() > 0);
@@ -84,9 +100,15 @@ impl Lately {
         let named = |version: Number| names.versions[usize::from(version)];
         let step =
             |(version, node, is_undo): StepKey| (named(version), node, if is_undo { Direction::Undo } else { Direction::Do });
-        times.steps = steps.into_iter().map(|(key, of)| (step(key), of)).collect();
-        times.began = began.into_iter().map(|((version, node), count)| ((named(version), node), count)).collect();
-        times.refused = refused.into_iter().map(|(key, count)| (step(key), count)).collect();
+        for (nodes, version) in steps.iter().zip(&names.versions) {
+            for (place, of) in nodes.iter().enumerate().filter(|(_, of)| **of != OfStep::default()) {
+                let (node, direction) = ((place / 2) as u16, [Direction::Do, Direction::Undo][place % 2]);
+                let (key, OfStep { took, began, refused }) = ((*version, node, direction), of);
+                times.steps.extend((took.count() > 0).then_some((key, *took)));
+                times.began.extend((*began > 0).then_some(((*version, node), *began)));
+                times.refused.extend((*refused > 0).then_some((key, *refused)));
+            }
+        }
         times.failed = failed.into_iter().map(|((key, code), count)| ((step(key), code), count)).collect();
         let known = names.participants.iter().cloned().zip(participants).filter(|(_, of)| *of != Asked::default());
         times.participants = known.collect();
