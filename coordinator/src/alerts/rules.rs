@@ -105,7 +105,7 @@ pub const RULES: [Rule; 23] = [
     ),
     rule("SloMissed", Severity::Page, now(Over::Max, "ringmaster_participant_late_seconds", Is::Above, 0.0), PARTICIPANT, 10).says(
         "{participant} answers too late",
-        "The oldest command that this participant has not answered is older than its SLO: `participants.NAME.slo`, or half the shortest timeout \
+        "The oldest command that this participant has not answered is older than its SLO, or it answers nothing for longer than that: `participants.NAME.slo`, or half the shortest timeout \
          of the steps that ask it. Customers wait, and attempts are about to run out of time. `ringmaster participant scaling NAME` says what it \
          can, what is asked of it, and how many members it should have; if it answers nothing at all, ParticipantSilent fires too. Start more \
          members, or mend what makes them slow. Where neither is possible now, `ringmaster participant pause NAME --why TEXT` parks what would \
