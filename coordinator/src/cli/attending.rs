@@ -22,9 +22,9 @@ use crate::telemetry::Metrics;
 const LAGS_EVERY: Duration = Duration::from_secs(10);
 const LAGS_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How often books are looked at, and the broker is asked who works for participants.
+/// How often books are looked at, and the broker is asked who works for participants: no more come before those that were begun are seen.
 const SAMPLE_EVERY: Duration = Duration::from_millis(100);
-const MEMBERS_EVERY: Duration = Duration::from_secs(5);
+const MEMBERS_EVERY: Duration = Duration::from_secs(2);
 
 /// What is looked at, and where what was found is told.
 pub(super) struct Seen {
